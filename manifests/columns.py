@@ -1,0 +1,121 @@
+"""Every column that a row can carry: its type, its unit, one line of meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from manifests.errors import RecipeError, nearest
+
+Group = Literal["identity", "place", "facts", "measures", "results", "fate"]
+
+LOCATION = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("size", pa.int64())])
+FRAME = pa.struct([("pts", pa.int64()), ("time_s", pa.float64()), ("jpeg", pa.binary())])
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column; `side` values are heavy and live in files of their own, `resource` values never enter a digest."""
+
+    name: str
+    type: pa.DataType
+    unit: str
+    meaning: str
+    group: Group
+    side: bool = False
+    resource: bool = False
+
+
+def _group(group: Group, *rows: tuple[str, pa.DataType, str, str]) -> list[Column]:
+    return [Column(name, type_, unit, meaning, group) for name, type_, unit, meaning in rows]
+
+
+_ALL: list[Column] = [
+    *_group(
+        "identity",
+        ("id", pa.string(), "32 hex digits", "this row; from content and position only"),
+        ("parent_id", pa.string(), "32 hex digits", "the row that this one was made from; null for an asset"),
+        ("asset_id", pa.string(), "32 hex digits", "the asset: first 128 bits of the SHA-256 of its bytes"),
+        ("source_uri", pa.string(), "path", "where the asset came from, relative to its root (first of its sources)"),
+        ("corpus", pa.string(), "", "the named collection that the asset belongs to"),
+        ("kind", pa.string(), "video, image, audio, text, document, other", "what the content is, whatever its name says"),
+    ),
+    *_group(
+        "place",
+        ("shot_index", pa.int64(), "", "0 for the first clip of an asset"),
+        ("time_base", pa.string(), "s", "duration of one PTS tick, as a fraction such as 1/12800; null for an image"),
+        ("start_pts", pa.int64(), "ticks", "presentation time of the clip's first frame"),
+        ("end_pts", pa.int64(), "ticks", "presentation time at which the clip's last frame ends"),
+        ("start_s", pa.float64(), "s", "start_pts in seconds"),
+        ("end_s", pa.float64(), "s", "end_pts in seconds"),
+        ("starts_with", pa.string(), "start, hard, limit", "the boundary at which the clip begins"),
+        ("ends_with", pa.string(), "end, hard, limit", "the boundary at which the clip ends"),
+    ),
+    *_group(
+        "facts",
+        ("size_bytes", pa.int64(), "bytes", "size of the asset"),
+        ("format", pa.string(), "", "container or image format, as found in the content"),
+        ("codec", pa.string(), "", "codec of the video stream; null for an image"),
+        ("audio", pa.string(), "", "codec of the first audio stream; null when there is none"),
+        ("width_px", pa.int64(), "px", "displayed width, after rotation"),
+        ("height_px", pa.int64(), "px", "displayed height, after rotation"),
+        ("rotation", pa.int64(), "degrees", "clockwise turn that a player applies: 0, 90, 180 or 270"),
+        ("fps", pa.float64(), "frames/s", "mean frame rate; null for an image"),
+        ("vfr", pa.bool_(), "", "true when the frames are not evenly spaced in time; null for an image"),
+        ("frame_count", pa.int64(), "frames", "frames of the asset, or of the clip; 1 for an image"),
+        ("duration_s", pa.float64(), "s", "duration of the asset, or of the clip; null for an image"),
+        ("source_texts", pa.list_(pa.string()), "", "distinct texts that came with the asset, sorted"),
+    ),
+    *_group(
+        "measures",
+        ("luma_mean", pa.float64(), "0 to 1", "mean luma over all frames; 0 is black"),
+        ("detail", pa.float64(), "0 to 1", "mean over frames of the standard deviation of luma and chroma in a frame; 0 is one flat colour"),
+        ("black_share", pa.float64(), "0 to 1", "share of frames of which at least 98 % of the pixels are black"),
+        ("blur", pa.float64(), "0 to 1", "perceptual blur, 0 sharp to 1 blurred, lowest of the stored frames; null when the picture has no edges"),
+        ("motion", pa.float64(), "0 to 1", "mean absolute luma difference of neighbouring frames; null with fewer than 2"),
+        ("freeze_share", pa.float64(), "0 to 1", "share of neighbouring frame pairs that do not differ; null with fewer than 2 frames"),
+        ("content_hash", pa.string(), "32 hex digits", "hash of the decoded pictures; equal for copies in another container"),
+        ("phashes", pa.list_(pa.uint64()), "64 bits each", "perceptual hash of each stored frame"),
+    ),
+    *_group(
+        "results",
+        ("shard", pa.string(), "path", "shard that holds the sample, relative to the pack folder"),
+        ("shard_index", pa.int64(), "", "place of the sample in its shard, from 0"),
+        ("media_ext", pa.string(), "jpg, mp4", "extension of the packed media"),
+        ("media_bytes", pa.int64(), "bytes", "size of the packed media"),
+        ("media_sha256", pa.string(), "64 hex digits", "SHA-256 of the packed media"),
+        ("media_how", pa.string(), "copied, encoded", "whether the source bytes were copied or encoded anew"),
+    ),
+    *_group(
+        "fate",
+        ("rejected_by", pa.string(), "", "the first rule that rejected the row"),
+        ("duplicate_of", pa.string(), "32 hex digits", "the row that is kept instead of this one"),
+        ("error", pa.string(), "reason: detail", "why a stage could not do its work on this row"),
+    ),
+    Column("location", LOCATION, "", "where the bytes are now: file, and a range of it for a tar member", "identity", resource=True),
+    Column("modified_ns", pa.int64(), "ns", "modification time of the file; tells whether to read it again", "facts", resource=True),
+    Column("frames", pa.list_(FRAME), "", "up to 8 small JPEG frames with their times", "results", side=True),
+    Column("media", pa.binary(), "", "the encoded clip or image as it goes into a shard", "results", side=True),
+]
+
+COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
+
+
+def column(name: str) -> Column:
+    """The column of that name; raises RecipeError that offers the nearest name."""
+    if name not in COLUMNS:
+        raise RecipeError(f"unknown column {name!r}; {nearest(name, COLUMNS)}")
+    return COLUMNS[name]
+
+
+def schema(names: Iterable[str]) -> pa.Schema:
+    """An Arrow schema of these columns, in this order."""
+    return pa.schema([(name, column(name).type) for name in names])
+
+
+def table(rows: Iterable[dict[str, object]], names: Iterable[str]) -> pa.Table:
+    """Rows as a table of these columns; a key that a row lacks is null there."""
+    return pa.Table.from_pylist(list(rows), schema=schema(names))

@@ -1,0 +1,91 @@
+"""The three shapes of a stage: a frozen record of settings that opens into a function over tables."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from manifests import columns
+from manifests.errors import RowError
+
+Work = Callable[[pa.Table], pa.Table]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Settings of a piece of work. Equal settings and `version` give equal results, hence one fingerprint.
+
+    `reads` and `writes` name columns of `manifests.columns`; the worker hands over `id` and what is read, nothing else,
+    and refuses a result that lacks or adds a column. `side` columns are fetched from their own files.
+    """
+
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[tuple[str, ...]] = ()
+    version: ClassVar[int] = 1
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    def identity(self) -> dict[str, Any]:
+        """What else decides the result (a model's digest, a library's version); joins the fingerprint."""
+        return {}
+
+    def fingerprint(self) -> str:
+        """16 hex digits of the settings, the version and the identity; resources stand in none of these."""
+        value = [self.name, self.version, dataclasses.asdict(self), self.identity()]
+        return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+class Map(Stage):
+    """Work on the CPU, one row in, one or more rows out.
+
+    A 1:1 stage returns `id` and its `writes`. A stage that makes rows writes `id` too, and returns `parent_id`.
+    """
+
+    def open(self) -> Work:
+        """Load what is needed, once per worker; returns the work on a table of `id` and `reads`.
+
+        A row that cannot be done carries `error` (see `per_row`) or is found by the worker, which repeats the table row by row.
+        """
+        raise NotImplementedError(f"{self.name} lacks open()")
+
+
+class Model(Stage):
+    """Work of a model, 1:1: `prepare` runs on CPU workers, `forward` on the device, batched across parts."""
+
+    def open(self) -> tuple[Callable[[pa.Table], Any], Callable[[Any], pa.Table]]:
+        """Returns (prepare, forward): table to batch of tensors, batch to a table of `id` and `writes`."""
+        raise NotImplementedError(f"{self.name} lacks open()")
+
+
+class Whole(Stage):
+    """Work that sees every row at once, over small columns."""
+
+
+def per_row(function: Callable[[Row], Iterable[Row]], writes: Iterable[str]) -> Work:
+    """Work that calls `function` for one row at a time; its RowError becomes that row's `error` and no other's.
+
+    `function` returns the rows made from one row: each a mapping of `writes`.
+    """
+    made = list(writes)
+    keys = ["parent_id", *made] if "id" in made else ["id", *made]
+    key = keys[0]
+
+    def work(table: pa.Table) -> pa.Table:
+        done: list[dict[str, Any]] = []
+        for row in table.to_pylist():
+            try:
+                done += [{**out, key: row["id"]} for out in function(row)]
+            except RowError as error:
+                done.append({key: row["id"], "error": str(error)})
+        return columns.table(done, [*keys, "error"])
+
+    return work
