@@ -1,0 +1,179 @@
+"""A recipe: what to take, every stage's settings, the rules; checked whole before any work starts."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from filters.rules import Rule, check, load_rules, override
+from manifests import columns
+from manifests.errors import RecipeError, nearest
+from stages.base import Stage
+from stages.media import Limits
+
+RECIPES = Path(__file__).parent / "recipes"
+EMBEDDED = "default"
+SHIPPED_RULES = Path(__file__).parents[1] / "filters" / "rules.toml"
+T = TypeVar("T")
+
+
+class Resources(BaseModel):
+    """How to run, never what comes out: nothing here enters a fingerprint."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    workers: int = Field(default=0, ge=0, description="processes; 0 takes every core")
+    order_rows: int = Field(default=16, ge=1, description="rows that one worker takes at a time; lost when it dies")
+    failed_limit: float = Field(default=0.1, ge=0, le=1, description="share of failed rows that stops a step, after 100 rows")
+    deadline_s: float = Field(default=60, gt=0, description="seconds that one row may take, before its media length counts")
+    memory_bytes: int = Field(default=4 << 30, gt=0, description="address space of a decode child")
+
+    @property
+    def processes(self) -> int:
+        return self.workers or os.cpu_count() or 1
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(memory_bytes=self.memory_bytes, deadline_s=self.deadline_s)
+
+
+class Source(BaseModel):
+    """One place to take media from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    uri: str
+    corpus: str = "main"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. `stages` holds every step's stages in their order, `rules` all rules in theirs."""
+
+    name: str
+    sources: tuple[Source, ...]
+    stages: Mapping[str, tuple[Stage, ...]]
+    rules: tuple[Rule, ...]
+    resources: Resources
+
+
+def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Iterable[str] = ()) -> Recipe:
+    """The recipe of that name or path, with `key=value` settings over it; `shapes` are each step's stages.
+
+    Raises RecipeError for a missing file, wrong TOML, an unknown section, key, rule or column (with the nearest
+    valid name), or a value of the wrong type.
+    """
+    raw = _read(name)
+    for setting in settings:
+        _set(raw, setting)
+    _known(raw, {"name", "sources", "run", "filter", *shapes}, "section")
+    return Recipe(
+        name=str(raw.get("name", Path(name).stem)),
+        sources=tuple(_model(Source, source, "sources") for source in _sources(raw)),
+        stages={step: _stages(step, raw.get(step, {}), kinds) for step, kinds in shapes.items()},
+        rules=_rules(raw.get("filter", {})),
+        resources=_model(Resources, raw.get("run", {}), "run"),
+    )
+
+
+def check_graph(recipe: Recipe, given: Mapping[str, tuple[str, ...]]) -> None:
+    """Every column that a stage or rule reads is written before; `given` are the columns a step starts with.
+
+    Raises RecipeError that names the stage, the column and who could write it.
+    """
+    known: set[str] = set()
+    for step, stages in recipe.stages.items():
+        known |= set(given.get(step, ()))
+        for stage in stages:
+            for name in stage.reads:
+                _written(recipe, stage, name, known)
+            known |= {columns.column(name).name for name in stage.writes}
+        small = sorted(name for name in known if not columns.column(name).side and not columns.column(name).resource)
+        check([rule for rule in recipe.rules if rule.after == step], small)
+
+
+def _written(recipe: Recipe, stage: Stage, name: str, known: set[str]) -> None:
+    columns.column(name)
+    if name in known:
+        return
+    writers = [s.name for stages in recipe.stages.values() for s in stages if name in s.writes]
+    hint = f"put {writers[0]} before it" if writers else nearest(name, known)
+    raise RecipeError(f"{stage.name} reads {name}, which no earlier stage writes; {hint}")
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
+    if not path.is_file():
+        shipped = [p.stem for p in RECIPES.glob("*.toml")]
+        raise RecipeError(f"no recipe {name!r}: neither a .toml file nor a shipped one; {nearest(name, shipped)}")
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+
+
+def _set(raw: dict[str, Any], setting: str) -> None:
+    """`split.detector=content` over the recipe; the value is TOML, or else a plain string."""
+    key, separator, text = setting.partition("=")
+    path = key.strip().split(".")
+    if not separator or not all(path):
+        raise RecipeError(f"--set takes section.key=value, found {setting!r}")
+    section = raw
+    for part in path[:-1]:
+        section = section.setdefault(part, {})
+        if not isinstance(section, dict):
+            raise RecipeError(f"--set {setting}: {part} is no section")
+    section[path[-1]] = _value(text)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _sources(raw: dict[str, Any]) -> list[dict[str, Any]]:
+    return [{"uri": source} if isinstance(source, str) else source for source in raw.get("sources", [])]
+
+
+def _known(raw: Mapping[str, Any], known: set[str], what: str) -> None:
+    for key in raw:
+        if key not in known:
+            raise RecipeError(f"unknown {what} {key!r}; {nearest(key, known)}")
+
+
+def _stages(step: str, section: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -> tuple[Stage, ...]:
+    """One section holds the settings of all stages of its step; no two of them share a name."""
+    names = {kind: [field.name for field in dataclasses.fields(kind)] for kind in kinds}
+    _known(section, {name for fields in names.values() for name in fields}, f"setting of [{step}]")
+    return tuple(
+        _model(kind, {key: value for key, value in section.items() if key in names[kind]}, step) for kind in kinds
+    )
+
+
+def _model(kind: type[T], value: Any, where: str) -> T:
+    try:
+        return TypeAdapter(kind).validate_python(value)
+    except ValidationError as error:
+        raise RecipeError(f"[{where}] {_sentence(error, kind)}") from error
+
+
+def _sentence(error: ValidationError, kind: type[Any]) -> str:
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key {place!r}; {nearest(place, TypeAdapter(kind).json_schema().get('properties', {}))}"
+    return f"{place}: {first['msg']}, found {json.dumps(first['input'], default=str)}"
+
+
+def _rules(section: Mapping[str, Any]) -> tuple[Rule, ...]:
+    return override(load_rules(SHIPPED_RULES), section)

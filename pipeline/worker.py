@@ -1,0 +1,210 @@
+"""What happens to a handful of rows in one process: stages in turn, contracts enforced, bad rows set apart."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from manifests import columns, rows
+from manifests.errors import ManifestError, RecipeError, RowError
+from manifests.store import Results, inputs, read_side
+from stages import child
+from stages.base import Map, Stage, Work
+from stages.media import Limits
+
+ATTEMPTS = 3
+REPORT = pa.schema(
+    [("stage", pa.string()), ("rows", pa.int64()), ("failed", pa.int64()), ("decodes", pa.int64())]
+    + [("model_calls", pa.int64()), ("media_s", pa.float64()), ("cpu_s", pa.float64())]
+)
+# A full disk or a lost mount is no property of a row: the run ends, and nothing is recorded against the rows.
+_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """Stages of one step that run after each other on the same rows, and where their results go."""
+
+    out: Path
+    step: str
+    stages: tuple[Map, ...]
+    run: str
+    limits: Limits
+
+    @property
+    def name(self) -> str:
+        return "+".join(stage.name for stage in self.stages)
+
+    def open(self) -> Callable[[Path], pa.Table]:
+        """Opens every stage once; the work takes an order (a parquet file of live rows) and returns a REPORT."""
+        child.configure(self.limits)
+        opened = [(stage, stage.open()) for stage in self.stages]
+        return lambda order: _work_off(self, opened, order)
+
+
+def results_of(out: Path, step: str, stage: Stage) -> Results:
+    """Where the results of a stage lie under its present settings."""
+    return Results(out, step, stage.name, stage.fingerprint(), stage.writes)
+
+
+def _work_off(chain: Chain, opened: list[tuple[Map, Work]], order: Path) -> pa.Table:
+    """Do an order. When it was begun before in this run, its worker died of one of the rows: then row by row."""
+    journal = order.with_suffix(f".{chain.run}.journal")
+    todo = pq.read_table(order)
+    begun = Counter(journal.read_text().split()) if journal.exists() else Counter[str]()
+    if not begun:
+        _note(journal, "begun")
+        report = _through(chain, opened, todo)
+    else:
+        single = [todo.slice(n, 1) for n in range(len(todo))]
+        report = pa.concat_tables([_alone(chain, opened, row, (journal, begun)) for row in single])
+    journal.unlink()
+    return report
+
+
+def _alone(chain: Chain, opened: list[tuple[Map, Work]], row: pa.Table, log: tuple[Path, Counter[str]]) -> pa.Table:
+    journal, begun = log
+    id_ = row["id"][0].as_py()
+    if begun[id_] < ATTEMPTS:
+        _note(journal, id_)
+        return _through(chain, opened, row)
+    return _through(chain, [(stage, _refuse) for stage, _ in opened[:1]], row)
+
+
+def _refuse(table: pa.Table) -> pa.Table:
+    raise RowError("killed_worker", f"the worker died {ATTEMPTS} times while it worked on this row alone")
+
+
+def _note(journal: Path, word: str) -> None:
+    with journal.open("a") as handle:
+        handle.write(word + "\n")
+
+
+def _through(chain: Chain, opened: list[tuple[Map, Work]], live: pa.Table) -> pa.Table:
+    """Rows through the stages in turn; each stage's results become a part before the next stage begins."""
+    reports: list[dict[str, Any]] = []
+    for stage, work in opened:
+        if len(live) == 0:
+            break
+        before = _spent()
+        results = results_of(chain.out, chain.step, stage)
+        live = live.select([n for n in live.column_names if n != "input"])
+        done = _measured(stage, work, results, _given(chain.out, stage, live))
+        keyed = _keyed(done, inputs(live, stage.reads), live["id"], results.key)
+        written = results.write(keyed, live["bucket"][0].as_py())
+        reports.append(_report(stage, live, written, before))
+        live = _next(live, written, results)
+    return pa.Table.from_pylist(reports, schema=REPORT)
+
+
+def _next(live: pa.Table, written: pa.Table, results: Results) -> pa.Table:
+    bucket = live["bucket"][0].as_py()
+    failed = written.filter(pc.is_valid(written["error"]))[results.key].combine_chunks()
+    live = live.filter(pc.invert(pc.is_in(live["id"], value_set=failed))).drop_columns("bucket")
+    after = rows.absorb(live, written, results)
+    return after.append_column("bucket", pa.array([bucket] * len(after), pa.string()))
+
+
+def _given(out: Path, stage: Stage, live: pa.Table) -> pa.Table:
+    """Exactly `id` and what the stage reads, side values fetched from their files."""
+    given = {"id": live["id"]}
+    for name in stage.reads:
+        given[name] = read_side(out, live, name) if columns.column(name).side else live[name]
+    return pa.table(given)
+
+
+def _measured(stage: Stage, work: Work, results: Results, given: pa.Table) -> pa.Table:
+    """The stage's result for every given row: its own, or a failure; never fewer rows than were given."""
+    try:
+        return _checked(stage, work(given), results, given)
+    except (RecipeError, ManifestError):
+        raise
+    except OSError as error:
+        if error.errno in _MACHINE_ERRORS:
+            raise
+        return _apart(stage, work, results, given)
+    except Exception:
+        return _apart(stage, work, results, given)
+
+
+def _apart(stage: Stage, work: Work, results: Results, given: pa.Table) -> pa.Table:
+    if len(given) > 1:
+        single = [given.slice(n, 1) for n in range(len(given))]
+        return pa.concat_tables([_measured(stage, work, results, row) for row in single])
+    return _empty(stage, results, [given["id"][0].as_py()], _last_error())
+
+
+def _last_error() -> str:
+    """The exception in flight as `reason: detail`."""
+    lines = traceback.format_exc().strip().splitlines()
+    kind, _, detail = lines[-1].partition(": ")
+    if kind.endswith("RowError"):
+        return detail
+    return f"exception: {kind} {detail} ({lines[-3].strip() if len(lines) > 3 else 'no frame'})"
+
+
+def _checked(stage: Stage, done: pa.Table, results: Results, given: pa.Table) -> pa.Table:
+    """The declared columns, no more and no fewer; a row that got no result is failed, one that nobody asked for is a bug."""
+    expected = {results.key, *stage.writes}
+    if {*done.column_names} - {"error"} != expected:
+        raise RecipeError(f"{stage.name} returned columns {sorted(done.column_names)}, it declares {sorted(expected)}")
+    if "error" not in done.column_names:
+        done = done.append_column("error", pa.nulls(len(done), pa.string()))
+    fields = [(name, columns.column(name).type) for name in sorted(expected)]
+    done = done.select(sorted(expected) + ["error"]).cast(pa.schema([*fields, ("error", pa.string())]))
+    answered = set(done[results.key].to_pylist())
+    asked = given["id"].to_pylist()
+    if answered - set(asked) or (not results.makes_rows and len(done) != len(answered)):
+        raise RecipeError(f"{stage.name} returned rows that it was not given, or one twice")
+    lost = [id_ for id_ in asked if id_ not in answered]
+    return pa.concat_tables([done, _empty(stage, results, lost, "no_result: the stage returned no row for it")])
+
+
+def _empty(stage: Stage, results: Results, ids: list[str], error: str) -> pa.Table:
+    names = sorted({results.key, *stage.writes})
+    schema = pa.schema([*((n, columns.column(n).type) for n in names), ("error", pa.string())])
+    return pa.Table.from_pylist([{results.key: id_, "error": error} for id_ in ids], schema=schema)
+
+
+def _keyed(done: pa.Table, digests: pa.Array, ids: pa.ChunkedArray, key: str) -> pa.Table:
+    by_id = dict(zip(ids.to_pylist(), digests.to_pylist(), strict=True))
+    return done.append_column("input", pa.array([by_id[id_] for id_ in done[key].to_pylist()], pa.string()))
+
+
+def _spent() -> tuple[float, Counter[str]]:
+    """CPU seconds of this process and its decode child so far, and the child's jobs by name."""
+    own = time.process_time()
+    for process in psutil.Process(os.getpid()).children(recursive=True):
+        try:
+            spent = process.cpu_times()
+            own += spent.user + spent.system
+        except psutil.NoSuchProcess:
+            continue
+    return own, Counter(child.decoder().counts)
+
+
+def _report(stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]) -> dict[str, Any]:
+    cpu_s, jobs = _spent()
+    decoded = sum((jobs - before[1]).values())
+    media = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None
+    return {
+        "stage": stage.name,
+        "rows": len(live),
+        "failed": written["error"].length() - written["error"].null_count,
+        "decodes": decoded,
+        "model_calls": 0,
+        "media_s": media or 0.0,
+        "cpu_s": max(0.0, cpu_s - before[0]),
+    }
