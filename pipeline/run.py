@@ -7,23 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.data
 
+from pipeline.worker import Opener
+
 # Blocks hold the paths of orders and small reports, so the store never needs more.
 OBJECT_STORE_BYTES = 256 << 20
-
-
-class Opener(Protocol):
-    """Something hashable that opens into work on one order; opened once per worker process."""
-
-    @property
-    def name(self) -> str: ...
-
-    def open(self) -> Callable[[Path], pa.Table]: ...
 
 
 @dataclass(frozen=True)

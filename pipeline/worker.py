@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psutil
 import pyarrow as pa
@@ -31,6 +31,15 @@ REPORT = pa.schema(
 )
 # A full disk or a lost mount is no property of a row: the run ends, and nothing is recorded against the rows.
 _MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+
+
+class Opener(Protocol):
+    """Something hashable that opens into work on one order; it is opened once per worker process."""
+
+    @property
+    def name(self) -> str: ...
+
+    def open(self) -> Callable[[Path], pa.Table]: ...
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,17 @@ class Stage:
     def name(self) -> str:
         return type(self).__name__
 
+    def settings(self) -> dict[str, Any]:
+        """The settings by name."""
+        return dataclasses.asdict(self)
+
     def identity(self) -> dict[str, Any]:
         """What else decides the result (a model's digest, a library's version); joins the fingerprint."""
         return {}
 
     def fingerprint(self) -> str:
         """16 hex digits of the settings, the version and the identity; resources stand in none of these."""
-        value = [self.name, self.version, dataclasses.asdict(self), self.identity()]
+        value = [self.name, self.version, self.settings(), self.identity()]
         return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

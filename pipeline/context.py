@@ -1,0 +1,158 @@
+"""What every step is handed: where, by which recipe, on which machines, under which log."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from filters.rules import Rule, following
+from manifests import manifest, verdicts
+from manifests.errors import ManifestError
+from manifests.manifest import Manifest
+from pipeline import stock as stocks
+from pipeline.orders import count_rows, write_orders
+from pipeline.progress import Log, Progress
+from pipeline.recipe import Recipe
+from pipeline.stock import Stock
+from pipeline.worker import Chain, Opener
+from stages.base import Map, Stage
+
+FAILED_AFTER_ROWS = 100
+# Which step judges the rules that follow which: measures are all taken before any of them rejects a clip.
+JUDGES = {"ingest": ("ingest",), "filter": ("split", "score"), "caption": ("caption",)}
+
+
+class Engine(Protocol):
+    """Machines that work off orders."""
+
+    @property
+    def workers(self) -> int: ...
+
+    def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]: ...
+
+
+@dataclass(frozen=True)
+class Context:
+    """One run of a recipe over one work directory."""
+
+    out: Path
+    recipe: Recipe
+    engine: Engine
+    log: Log
+    run: str
+
+    def chain(self, step: str, stages: tuple[Stage, ...], stock: Stock) -> Stock:
+        """The stock after these stages, missing results computed: the first stage that lacks some pulls the later ones along."""
+        results = stocks.results_for(self.out, step, stages)
+        for at, (stage, result) in enumerate(zip(stages, results, strict=True)):
+            self._complete(step, stages[at:], stocks.missing(stock, stage, result))
+            stock = stocks.absorbed(stock, stage, result)
+        return stock
+
+    def _complete(self, step: str, stages: tuple[Stage, ...], missing: Iterable[tuple[str, pa.Table]]) -> None:
+        maps = tuple(stage for stage in stages if isinstance(stage, Map))
+        chain = Chain(self.out, step, maps, self.run, self.recipe.resources.limits)
+        orders = write_orders(self.out / "orders" / step, missing, self.recipe.resources.order_rows, self.engine.workers)
+        if orders:
+            self.work(step, chain, orders)
+
+    def work(self, step: str, opener: Opener, orders: list[Path]) -> None:
+        """Have the orders worked off; raises ManifestError when too large a share of the rows fails."""
+        progress = Progress(self.log, f"{step}: {opener.name}", count_rows(orders))
+        done = failed = 0
+        for report in self.engine.run(opener, orders):
+            self.log.add(step, report)
+            progress.add(report)
+            numbers = report.to_pylist()
+            done += numbers[0]["rows"] if numbers else 0
+            failed += sum(row["failed"] for row in numbers)
+            self._not_too_many(step, failed, done)
+        progress.close()
+
+    def _not_too_many(self, step: str, failed: int, done: int) -> None:
+        limit = self.recipe.resources.failed_limit
+        if done >= FAILED_AFTER_ROWS and failed > limit * done:
+            raise ManifestError(
+                f"{step} stopped: {failed} of {done} rows failed, more than run.failed_limit = {limit:.0%}. "
+                f"`reelmix sql {self.out} \"select error, count(*) from {step} group by 1\"` shows why once the step is "
+                f"committed; to go on all the same: --set run.failed_limit=1"
+            )
+
+    def up_to_date(self, step: str, inputs: str) -> Manifest | None:
+        """The step as committed, when it was committed for exactly these inputs."""
+        found = Manifest.find(self.out, step)
+        return found if found and found.record["inputs"] == inputs else None
+
+    def inputs(self, step: str, before: str) -> str:
+        """The digest of all that decides a step: what it starts from, its stages, its rules."""
+        stages = [stage.fingerprint() for stage in self.recipe.stages[step]]
+        rules = [rule.identity() for rule in self.rules(step)]
+        return hashlib.sha256(json.dumps([before, stages, rules], sort_keys=True).encode()).hexdigest()
+
+    def rules(self, step: str) -> tuple[Rule, ...]:
+        """The rules that a step judges, in their order."""
+        return tuple(rule for after in JUDGES.get(step, ()) for rule in following(self.recipe.rules, after))
+
+    def commit(self, step: str, stock: Stock, inputs: str, tables: Mapping[str, pa.Table]) -> Manifest:
+        """Write rows, verdicts and tables, then the record."""
+        folder = self.out / step
+        rows: dict[str, str] = {}
+        totals: list[dict[str, Any]] = []
+        given = [verdicts.SCHEMA.empty_table()]
+        for bucket in stock.buckets:
+            table, here = stock.read(bucket)
+            rows[bucket] = manifest.put(folder, f"rows-{bucket or 'all'}", table)
+            totals.append(verdicts.counts(table, here))
+            given.append(here)
+        published = {"verdicts": pa.concat_tables(given).sort_by([("id", "ascending"), ("step", "ascending")]), **tables}
+        record = {
+            "inputs": inputs,
+            "rows": rows,
+            "tables": {name: manifest.put(folder, name, table) for name, table in sorted(published.items())},
+            "counts": _sum(totals),
+            "settings": self.settings()[step],
+        }
+        return manifest.commit(self.out, step, record, stocks.results_for(self.out, step, self.maps(step)))
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Every stage's settings, by step and stage."""
+        return {step: {stage.name: stage.settings() for stage in stages} for step, stages in self.recipe.stages.items()}
+
+    def maps(self, step: str) -> tuple[Stage, ...]:
+        """The stages of a step that keep results by row."""
+        return tuple(stage for stage in self.recipe.stages[step] if isinstance(stage, Map))
+
+
+@dataclass
+class Timer:
+    """Wall seconds between entering and leaving."""
+
+    started: float = 0.0
+    wall_s: float = 0.0
+
+    def __enter__(self) -> Timer:
+        self.started = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.wall_s = time.monotonic() - self.started
+
+
+def _sum(totals: list[dict[str, Any]]) -> dict[str, Any]:
+    """Counts of buckets as counts of the whole."""
+    total: dict[str, Any] = {"rows": 0, "live": 0, "rejected": {}, "duplicates": {}, "failed": {}}
+    for counts in totals:
+        for name, value in counts.items():
+            if isinstance(value, int):
+                total[name] += value
+                continue
+            for reason, number in value.items():
+                total[name][reason] = total[name].get(reason, 0) + number
+    return total

@@ -1,0 +1,91 @@
+"""One run from the outside: the lock, the recipe, the machines, the log."""
+
+from __future__ import annotations
+
+import fcntl
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from manifests.errors import ManifestError, RecipeError, nearest
+from pipeline.context import Context
+from pipeline.progress import Log
+from pipeline.recipe import EMBEDDED, Recipe, Source, check_graph, load
+from pipeline.steps import GIVEN, SHAPES, run_steps
+from pipeline.worker import Opener
+
+
+@dataclass(frozen=True)
+class LateCluster:
+    """The Ray machines, started at the first order: a run that finds nothing to do starts none."""
+
+    workers: int
+    address: str | None = None
+
+    def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]:
+        from pipeline.run import Cluster
+
+        return Cluster(self.workers, self.address).run(opener, orders)
+
+
+def run_recipe(
+    name: str,
+    out: Path,
+    *,
+    sources: Iterable[str] = (),
+    settings: Iterable[str] = (),
+    only: Iterable[str] = (),
+    address: str | None = None,
+) -> None:
+    """Run a recipe into a work directory, or finish what an earlier run left undone there.
+
+    Raises RecipeError before anything starts; ManifestError when another run holds the directory, or a step cannot end.
+    """
+    recipe = checked_recipe(name, sources=sources, settings=settings)
+    steps = known_steps(only)
+    if not recipe.sources and (not steps or "ingest" in steps):
+        raise RecipeError("nothing to ingest: name a folder, a list or a tar with --in (make run IN=folder)")
+    with held(out):
+        log = Log(out)
+        engine = LateCluster(recipe.resources.processes, address)
+        try:
+            run_steps(Context(out, recipe, engine, log, uuid.uuid4().hex[:8]), steps)
+        finally:
+            log.write({"recipe": name, "settings": list(settings), "only": list(steps)})
+
+
+def checked_recipe(name: str = EMBEDDED, *, sources: Iterable[str] = (), settings: Iterable[str] = ()) -> Recipe:
+    """The recipe with sources and settings of the command line over it, its whole graph checked."""
+    recipe = load(name, SHAPES, settings)
+    named = tuple(Source(uri=uri) for uri in sources)
+    recipe = replace(recipe, sources=named or recipe.sources)
+    check_graph(recipe, GIVEN)
+    return recipe
+
+
+def known_steps(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of steps; raises RecipeError that offers the nearest."""
+    for step in (steps := tuple(names)):
+        if step not in SHAPES:
+            raise RecipeError(f"unknown step {step!r}; {nearest(step, SHAPES)}")
+    return steps
+
+
+@contextmanager
+def held(out: Path) -> Iterator[None]:
+    """Hold the work directory for one run; the lock goes when the process does, however it ends."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        handle = (out / "lock").open("w")
+    except OSError as error:
+        raise ManifestError(f"cannot write to the work directory {out}: {error.strerror}") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ManifestError(f"another run holds {out}; wait for it, or take another --out") from None
+        yield

@@ -1,0 +1,104 @@
+"""What a run says while it works, and what it writes down about itself: times, hosts and rates go nowhere else."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from manifests import files
+
+NUMBERS = ("rows", "failed", "decodes", "model_calls", "media_s", "cpu_s")
+
+
+@dataclass(frozen=True)
+class Log:
+    """The log of one run. `say` writes a line for people to stderr; `steps` gathers numbers by step."""
+
+    out: Path
+    started: float = field(default_factory=time.time)
+    steps: dict[str, Counter[str]] = field(default_factory=dict)
+    quiet: bool = False
+
+    def begin(self, step: str) -> None:
+        self.steps[step] = Counter({name: 0 for name in (*NUMBERS, "wall_s")})
+
+    def add(self, step: str, report: pa.Table) -> None:
+        """Count a worker's report; rows are counted once, by the first stage of the chain."""
+        for row in report.to_pylist():
+            self.steps[step].update({name: row[name] for name in NUMBERS if name not in ("rows", "media_s")})
+        if len(report):
+            first = report.to_pylist()[0]
+            self.steps[step].update({"rows": first["rows"], "media_s": first["media_s"]})
+
+    def end(self, step: str, wall_s: float) -> None:
+        self.steps[step]["wall_s"] += wall_s  # type: ignore[assignment]
+
+    def say(self, line: str) -> None:
+        if not self.quiet:
+            print(_plain(line), file=sys.stderr, flush=True)
+
+    def write(self, settings: dict[str, Any]) -> None:
+        """Write the run's numbers to runs/NNNNNN.json; the only file of a work directory that holds clock times."""
+        folder = self.out / "runs"
+        number = len(list(folder.glob("*.json"))) + 1
+        value = {
+            "started": self.started,
+            "finished": time.time(),
+            "host": socket.gethostname(),
+            "settings": settings,
+            "steps": {step: dict(numbers) for step, numbers in self.steps.items()},
+        }
+        files.write_json(folder / f"{number:06d}.json", value)
+
+
+def last_run(out: Path) -> dict[str, Any]:
+    """The numbers of the latest run by step; empty when none was written."""
+    logs = sorted((out / "runs").glob("*.json"))
+    return dict(files.read_json(logs[-1])["steps"]) if logs else {}
+
+
+class Progress:
+    """One line per chain of stages: rewritten in place on a terminal, a plain line every 10 s elsewhere."""
+
+    def __init__(self, log: Log, name: str, rows: int) -> None:
+        self._log, self._name, self._rows = log, name, rows
+        self._begun = self._shown = time.monotonic()
+        self._done, self._media_s = 0, 0.0
+
+    def add(self, report: pa.Table) -> None:
+        rows = report.to_pylist()
+        self._done += rows[0]["rows"] if rows else 0
+        self._media_s += rows[0]["media_s"] if rows else 0.0
+        every_s = 0.2 if sys.stderr.isatty() else 10.0
+        if time.monotonic() - self._shown >= every_s:
+            self._shown = time.monotonic()
+            self._show("\r" if sys.stderr.isatty() else "", "" if sys.stderr.isatty() else "\n")
+
+    def close(self) -> None:
+        self._show("\r" if sys.stderr.isatty() else "", "\n")
+
+    def _show(self, before: str, after: str) -> None:
+        if self._log.quiet:
+            return
+        rate = self._done / max(time.monotonic() - self._begun, 1e-3)
+        left_s = (self._rows - self._done) / rate if rate else 0.0
+        media = f"  {self._media_s / 3600:.2f} media hours" if self._media_s else ""
+        line = f"  {self._name}: {self._done}/{self._rows} rows{media}  {rate:.1f} rows/s  {_clock(left_s)} left"
+        sys.stderr.write(before + _plain(line) + after)
+        sys.stderr.flush()
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+
+def _plain(line: str) -> str:
+    """Text from data is inert on a terminal: control characters are shown, not obeyed."""
+    return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in line)

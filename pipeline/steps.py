@@ -1,0 +1,180 @@
+"""The flow: every step, the stages it is made of, and how rows pass through it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from manifests import files, verdicts
+from manifests.manifest import Manifest, put
+from pipeline import stock as stocks
+from pipeline.context import Context, Timer
+from pipeline.shards import write_shards
+from stages.base import Stage
+from stages.dedup.keep import MarkDuplicates, groups
+from stages.dedup.neighbours import FindNeighbours
+from stages.dedup.phash import HashFrames
+from stages.ingest import gather, listing
+from stages.ingest.content import HashContent
+from stages.ingest.probe import ProbeAsset
+from stages.pack.cut import CutMedia
+from stages.pack.plan import PlanShards
+from stages.split.shots import SplitShots
+
+# Each step's stages in their order: the edges of the DAG are their `reads` and `writes`.
+SHAPES: dict[str, tuple[type[Stage], ...]] = {
+    "ingest": (HashContent, ProbeAsset),
+    "split": (SplitShots, HashFrames),
+    "filter": (),
+    "dedup": (FindNeighbours, MarkDuplicates),
+    "pack": (CutMedia, PlanShards),
+}
+# What rows carry before their step's first stage: listing gives it, no stage writes it.
+GIVEN = {"ingest": (*gather.ASSET, "modified_ns")}
+
+
+def run_steps(context: Context, only: Iterable[str] = ()) -> None:
+    """Run the steps in their order, or only the named ones on what the earlier ones left.
+
+    A step whose inputs, settings and rules are those of its record is left as it is.
+    Raises ManifestError when a step that is needed has not been run.
+    """
+    chosen = set(only) or set(SHAPES)
+    before = ""
+    for step, function in STEPS.items():
+        if step in chosen:
+            context.log.begin(step)
+            with Timer() as timer:
+                function(context, before)
+            context.log.end(step, timer.wall_s)
+            _tell(context, step)
+        before = step
+
+
+def _tell(context: Context, step: str) -> None:
+    counts = Manifest.open(context.out, step).record["counts"]
+    parts = [f"{counts['rows']} rows", f"{counts['live']} live"]
+    for fate in ("rejected", "duplicates", "failed"):
+        number = sum(counts[fate].values())
+        parts += [f"{number} {fate}"] if number else []
+    numbers = context.log.steps[step]
+    context.log.say(f"{step}: {', '.join(parts)}  [{numbers['wall_s']:.1f} s, {numbers['decodes']:.0f} decodes]")
+
+
+def ingest(context: Context, _: str) -> None:
+    """List every source, hash what is new, make assets of equal bytes, probe them, judge their facts."""
+    found = [e for source in context.recipe.sources for e in listing.list_entries(source.uri, source.corpus)]
+    entries = listing.entry_table(found)
+    if context.up_to_date("ingest", inputs := context.inputs("ingest", _digest(entries))):
+        return
+    hashed, probe = context.recipe.stages["ingest"]
+    sources = gather.gather_sources(_hashed(context, entries, hashed))
+    stock = stocks.bucketed(gather.gather_assets(sources), gather.unread(sources))
+    stock = context.chain("ingest", (probe,), stock)
+    stock = stocks.judged(stock, context.rules("ingest"), "ingest")
+    context.commit("ingest", stock, inputs, {"sources": sources.drop_columns("location")})
+
+
+def _digest(entries: pa.Table) -> str:
+    value = entries.select(["id", "source_texts", "role", "error"]).sort_by("id").to_pylist()
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+
+def _hashed(context: Context, entries: pa.Table, stage: Stage) -> pa.Table:
+    """Entries with the id of their asset; those that listing refused, and texts, are not read."""
+    to_read = pc.and_(pc.is_null(entries["error"]), pc.equal(entries["role"], "media"))
+    rows = entries.filter(to_read).drop_columns(["error", "role"])
+    none = pa.nulls(len(rows), pa.string())
+    rows = rows.append_column("parent_id", none).append_column("asset_id", none)
+    stock = context.chain("ingest", (stage,), stocks.single(rows))
+    done, given = stock.read("")
+    done = verdicts.with_fates(done, given)
+    at = pc.index_in(entries["id"], value_set=done["id"])
+    errors = pc.coalesce(entries["error"], done["error"].take(at))
+    entries = entries.set_column(entries.column_names.index("error"), "error", errors)
+    return entries.append_column("asset_id", done["asset_id"].take(at))
+
+
+def split(context: Context, before: str) -> None:
+    """One decode per asset: shots, measures, small frames; then their hashes."""
+    _rows_step(context, "split", before)
+
+
+def filter_(context: Context, before: str) -> None:
+    """Judge the rules that follow split and score: stored numbers only."""
+    _rows_step(context, "filter", before)
+
+
+def _rows_step(context: Context, step: str, before: str) -> None:
+    """A step of stages that see one row at a time, and of rules."""
+    earlier = Manifest.open(context.out, before)
+    if context.up_to_date(step, inputs := context.inputs(step, earlier.digest)):
+        return
+    stock = context.chain(step, context.recipe.stages[step], stocks.committed(earlier))
+    context.commit(step, stocks.judged(stock, context.rules(step), step), inputs, {})
+
+
+def dedup(context: Context, before: str) -> None:
+    """Find the neighbours among all measured rows, then keep one of each group of the live ones."""
+    earlier = Manifest.open(context.out, before)
+    if context.up_to_date("dedup", inputs := context.inputs("dedup", earlier.digest)):
+        return
+    find, mark = context.recipe.stages["dedup"]
+    assert isinstance(find, FindNeighbours) and isinstance(mark, MarkDuplicates)
+    pairs = _pairs(context, earlier, find)
+    stock = stocks.committed(earlier)
+    given = mark.run(stock.all_live(["id", *mark.reads]), pairs)
+    tables = {"pairs": pairs, "groups": groups(given)}
+    context.commit("dedup", stocks.ruled(stock, given), inputs, tables)
+
+
+def _pairs(context: Context, earlier: Manifest, find: FindNeighbours) -> pa.Table:
+    """The neighbour graph: of all measured rows, live or not, so that no rule's threshold changes it."""
+    rows = earlier.all_rows(["id", *find.reads])
+    measured = rows.filter(pc.is_valid(rows["content_hash"])).sort_by("id")
+    key = hashlib.sha256(json.dumps([find.fingerprint(), _content(measured)]).encode()).hexdigest()[:16]
+    path = context.out / "dedup" / f"{find.name}-{key}" / "pairs.parquet"
+    if not path.exists():
+        files.write_table(path, find.run(measured))
+    return pq.read_table(path)
+
+
+def _content(rows: pa.Table) -> str:
+    return hashlib.sha256(json.dumps(rows.to_pylist(), sort_keys=True).encode()).hexdigest()
+
+
+def pack(context: Context, before: str) -> None:
+    """Cut the survivors, plan which sample goes where, write shards and cards."""
+    earlier = Manifest.open(context.out, before)
+    if context.up_to_date("pack", inputs := context.inputs("pack", earlier.digest)):
+        return
+    cut, plan = context.recipe.stages["pack"]
+    assert isinstance(plan, PlanShards)
+    stock = context.chain("pack", (cut,), stocks.committed(earlier))
+    places = plan.run(stock.all_live(["id", *plan.reads]))
+    # From here to the commit the shards change: whoever reads the record finds none.
+    (context.out / "pack" / "record.json").unlink(missing_ok=True)
+    put(context.out / "pack", "plan", places)
+    write_shards(context, stock, places)
+    context.commit("pack", stocks.joined(stock, _placed(places)), inputs, {"plan": places})
+
+
+def _placed(plan: pa.Table) -> pa.Table:
+    """The plan as columns of rows: which file holds the sample, and where in it."""
+    folder = pc.binary_join_element_wise(plan["dataset"], "shards", plan["shard"], "/")
+    shard = pc.binary_join_element_wise(folder, "tar", ".")
+    return pa.table({"id": plan["id"], "shard": shard, "shard_index": plan["shard_index"]})
+
+
+STEPS: dict[str, Callable[[Context, str], None]] = {
+    "ingest": ingest,
+    "split": split,
+    "filter": filter_,
+    "dedup": dedup,
+    "pack": pack,
+}
