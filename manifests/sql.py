@@ -7,11 +7,17 @@ from collections.abc import Mapping
 import duckdb
 import pyarrow as pa
 
+# Division by nought is null: DuckDB's NaN would compare as the largest number and pass a `>= $min`.
+_SETTINGS = """
+    set enable_external_access = false; set threads = 2; set python_enable_replacements = false;
+    set ieee_floating_point_ops = false; set error_on_division_by_zero = false; set lock_configuration = true
+"""
+
 
 def connect() -> duckdb.DuckDBPyConnection:
     """An in-memory database without access to files, network or extensions; its configuration is locked."""
     connection = duckdb.connect()
-    connection.execute("set enable_external_access = false; set threads = 2; set lock_configuration = true")
+    connection.execute(_SETTINGS)
     return connection
 
 

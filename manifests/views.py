@@ -1,0 +1,62 @@
+"""Every step as a SQL view: rows with their fates; files are opened by us, the database reaches nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from manifests import columns, sql, verdicts
+from manifests.errors import ManifestError, RecipeError
+from manifests.manifest import Manifest
+from manifests.store import digest_name, part_name, read_side
+
+
+def step_view(out: Path, step: str, sides: tuple[str, ...] = ()) -> pa.Table:
+    """The rows of a step with their fates; side columns (frames, media) only when asked for by name."""
+    manifest = Manifest.open(out, step)
+    rows = verdicts.with_fates(manifest.all_rows(), manifest.table("verdicts"))
+    for side in sides:
+        if part_name(side) in rows.column_names:
+            rows = rows.append_column(side, read_side(out, rows, side))
+    hidden = [f(name) for name, c in columns.COLUMNS.items() if c.side for f in (digest_name, part_name)]
+    return rows.drop_columns([name for name in hidden if name in rows.column_names])
+
+
+def ask(out: Path, statement: str) -> pa.Table:
+    """The answer to one SQL statement over the views of a work directory.
+
+    Views: every finished step, `verdicts` (of the last step), and the tables that steps published (`sources`, `pairs`,
+    `groups`, `plan`). Raises RecipeError for wrong SQL, ManifestError for a directory without a finished step.
+    """
+    with sql.connect() as connection:
+        names = sorted({name for step in _steps(out) for name in _register(connection, out, step, statement)})
+        try:
+            found = connection.extract_statements(statement)
+            if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
+                raise RecipeError("sql takes one select statement; the views can be read, nothing can be written")
+            return connection.sql(statement).to_arrow_table()
+        except duckdb.Error as error:
+            raise RecipeError(f"{error}\nviews: {', '.join(names)}") from error
+
+
+def _steps(out: Path) -> list[str]:
+    found = [step for step in verdicts.STEPS if Manifest.find(out, step)]
+    if not found:
+        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
+    return found
+
+
+def _register(connection: duckdb.DuckDBPyConnection, out: Path, step: str, statement: str) -> list[str]:
+    """Register a step's view and tables, but read only those that the statement can mean."""
+    tables = sorted(Manifest.open(out, step).record["tables"])
+    for name in (step, *tables):
+        if name in statement:
+            table = step_view(out, step, _sides(statement)) if name == step else Manifest.open(out, step).table(name)
+            connection.register(name, table)
+    return [step, *tables]
+
+
+def _sides(statement: str) -> tuple[str, ...]:
+    return tuple(name for name, column in columns.COLUMNS.items() if column.side and name in statement)
