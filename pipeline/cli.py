@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from manifests.errors import ManifestError, RecipeError
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 OutOption = Annotated[Path, typer.Option("--out", help="The work directory.")]
-SetOption = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe.")]
-InOption = Annotated[list[str], typer.Option("--in", metavar="URI", help="Take media from here, not from the recipe's sources.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe.")]
+InOption = Annotated[list[str] | None, typer.Option("--in", metavar="URI", help="Take media from here, not from the recipe's sources.")]
 RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe's name, or a .toml file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OutArgument = Annotated[Path, typer.Argument(help="The work directory of a run.")]
@@ -24,20 +25,15 @@ OutArgument = Annotated[Path, typer.Argument(help="The work directory of a run."
 def main() -> None:
     """Run the command; exit code 0 done, 1 findings or a directory that cannot be used, 2 wrong usage or recipe."""
     try:
-        app(standalone_mode=False)
+        sys.exit(app(standalone_mode=False) or 0)
     except RecipeError as error:
-        _end(f"recipe: {error}", 2)
+        _end(str(error), 2)
     except ManifestError as error:
         _end(str(error), 1)
-    except typer.Exit as ended:
-        sys.exit(ended.exit_code)
-    except typer.Abort:
+    except TyperException as error:
+        _end(error.format_message(), 2)
+    except (typer.Abort, KeyboardInterrupt):
         _end("interrupted; the same command goes on where this one stopped", 130)
-    except Exception as error:
-        usage = getattr(error, "format_message", None)
-        if usage is None:
-            raise
-        _end(f"usage: {usage()}", 2)
 
 
 def _end(message: str, code: int) -> None:
@@ -45,27 +41,117 @@ def _end(message: str, code: int) -> None:
     sys.exit(code)
 
 
+def _print(value: Any) -> None:
+    print(json.dumps(value, indent=1, ensure_ascii=False))
+
+
 @app.command()
 def run(
     recipe: RecipeArgument = "default",
-    only: Annotated[list[str], typer.Option("--only", metavar="STEP", help="Run these steps only.")] = [],  # noqa: B006
-    source: InOption = [],  # noqa: B006
+    only: Annotated[list[str] | None, typer.Option("--only", metavar="STEP", help="Run these steps only.")] = None,
+    source: InOption = None,
     out: OutOption = Path("out"),
-    settings: SetOption = [],  # noqa: B006
-    address: Annotated[str | None, typer.Option(help="A running Ray cluster.")] = None,
+    settings: SetOption = None,
+    address: Annotated[str | None, typer.Option(help="The address of a running Ray cluster.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a recipe; what is already done is not done again."""
     from pipeline.drive import run_recipe
-    from pipeline.inspect import summary
+    from pipeline.inspect import summary, table
 
-    run_recipe(recipe, out, sources=source, settings=settings, only=only, address=address)
+    run_recipe(recipe, out, sources=source or (), settings=settings or (), only=only or (), address=address)
+    _print(summary(out)) if as_json else print(table(summary(out)))
+
+
+@app.command()
+def plan(
+    recipe: RecipeArgument = "default",
+    source: InOption = None,
+    out: OutOption = Path("out"),
+    settings: SetOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a run would do and what is up to date; starts nothing."""
+    from pipeline.foresee import foresee, table
+
+    found = foresee(recipe, out, sources=source or (), settings=settings or ())
+    _print(found) if as_json else print(table(found))
+
+
+@app.command()
+def inspect(
+    out: OutArgument = Path("out"),
+    step: Annotated[str | None, typer.Argument(help="One step only.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count rows by step and fate, what the last run spent, and the shards."""
+    from pipeline.drive import known_steps
+    from pipeline.inspect import summary, table
+
+    found = summary(out, *known_steps([step] if step else []))
+    _print(found) if as_json else print(table(found))
+
+
+@app.command()
+def sql(
+    out: OutArgument,
+    statement: Annotated[str, typer.Argument(help="One select; every step is a view with its fates.")],
+    as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+) -> None:
+    """Ask the manifests: views ingest, split, …, and verdicts, sources, pairs, groups, plan."""
+    from manifests.views import ask
+    from pipeline.show import as_text, csv_text, inert, json_rows
+
+    answer = ask(out, statement)
     if as_json:
-        _print(summary(out))
+        _print(json_rows(answer))
+        return
+    print(csv_text(answer) if as_csv else inert(as_text(answer)))
 
 
-def _print(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+@app.command()
+def verify(out: OutArgument = Path("out")) -> None:
+    """Check every hash, index and count again; exit code 1 with findings."""
+    from pipeline.show import inert
+    from pipeline.verify import verify as verify_out
+
+    findings = verify_out(out)
+    print("\n".join(inert(finding) for finding in findings) or f"{out}: all is what it says it is")
+    raise typer.Exit(1 if findings else 0)
+
+
+@app.command()
+def trace(
+    out: OutArgument,
+    sample: Annotated[str, typer.Argument(metavar="ID", help="First digits of a row's id, or a file's URI.")],
+    recipe: Annotated[str, typer.Option(help="The recipe whose rules are shown.")] = "default",
+    as_json: JsonOption = False,
+) -> None:
+    """Follow one sample: files, measures, rules, verdicts, neighbours, shard."""
+    from pipeline.drive import checked_recipe
+    from pipeline.show import inert
+    from pipeline.trace import lines
+    from pipeline.trace import trace as trace_out
+
+    found = trace_out(out, sample, checked_recipe(recipe).rules)
+    _print(found) if as_json else print("\n".join(inert(line) for line in lines(found)))
+
+
+@app.command()
+def doctor(out: OutArgument = Path("out"), as_json: JsonOption = False) -> None:
+    """Check this machine: versions, clashes, codecs, GPU, disk; one line of mend each."""
+    from dataclasses import asdict
+
+    from pipeline.doctor import examine
+
+    findings = examine(out)
+    if as_json:
+        _print([asdict(finding) for finding in findings])
+    for finding in [] if as_json else findings:
+        mend = "" if finding.ok else f"\n{'':>24}mend: {finding.mend}"
+        print(f"{'ok  ' if finding.ok else 'BAD '}{finding.name:<20}{finding.seen}{mend}")
+    raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 
 if __name__ == "__main__":

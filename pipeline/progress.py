@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests import files
+from pipeline.show import inert
 
 NUMBERS = ("rows", "failed", "decodes", "model_calls", "media_s", "cpu_s")
 
@@ -42,7 +43,7 @@ class Log:
 
     def say(self, line: str) -> None:
         if not self.quiet:
-            print(_plain(line), file=sys.stderr, flush=True)
+            print(inert(line), file=sys.stderr, flush=True)
 
     def write(self, settings: dict[str, Any]) -> None:
         """Write the run's numbers to runs/NNNNNN.json; the only file of a work directory that holds clock times."""
@@ -91,14 +92,9 @@ class Progress:
         left_s = (self._rows - self._done) / rate if rate else 0.0
         media = f"  {self._media_s / 3600:.2f} media hours" if self._media_s else ""
         line = f"  {self._name}: {self._done}/{self._rows} rows{media}  {rate:.1f} rows/s  {_clock(left_s)} left"
-        sys.stderr.write(before + _plain(line) + after)
+        sys.stderr.write(before + inert(line) + after)
         sys.stderr.flush()
 
 
 def _clock(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
-
-
-def _plain(line: str) -> str:
-    """Text from data is inert on a terminal: control characters are shown, not obeyed."""
-    return "".join(c if c.isprintable() or c == " " else repr(c)[1:-1] for c in line)

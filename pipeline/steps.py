@@ -70,7 +70,7 @@ def ingest(context: Context, _: str) -> None:
     """List every source, hash what is new, make assets of equal bytes, probe them, judge their facts."""
     found = [e for source in context.recipe.sources for e in listing.list_entries(source.uri, source.corpus)]
     entries = listing.entry_table(found)
-    if context.up_to_date("ingest", inputs := context.inputs("ingest", _digest(entries))):
+    if context.up_to_date("ingest", inputs := ingest_inputs(context, entries)):
         return
     hashed, probe = context.recipe.stages["ingest"]
     sources = gather.gather_sources(_hashed(context, entries, hashed))
@@ -80,9 +80,10 @@ def ingest(context: Context, _: str) -> None:
     context.commit("ingest", stock, inputs, {"sources": sources.drop_columns("location")})
 
 
-def _digest(entries: pa.Table) -> str:
+def ingest_inputs(context: Context, entries: pa.Table) -> str:
+    """The digest of all that decides ingest: every listed file as it is now, stages, rules."""
     value = entries.select(["id", "source_texts", "role", "error"]).sort_by("id").to_pylist()
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+    return context.inputs("ingest", hashlib.sha256(json.dumps(value).encode()).hexdigest())
 
 
 def _hashed(context: Context, entries: pa.Table, stage: Stage) -> pa.Table:
