@@ -118,7 +118,7 @@ class Chance:
         """A video of one shot, with its caption; sizes and rates go round by number."""
         fps, size = RATES[number % len(RATES)], VIDEO_SIZES[number % len(VIDEO_SIZES)]
         scene = self.scene(random_scene, fits)
-        seconds = DEFECT_SECONDS if defect else SINGLE_SECONDS
+        seconds = SINGLE_SECONDS if defect in (None, "frozen") else DEFECT_SECONDS
         shot = self.shot(path, scene, self.frames(fps, seconds), defect)
         plants = (defect,) if defect else ()
         return Planted(path, Film((shot,), (), fps, size), (caption(scene, number % 3),), plants)

@@ -37,9 +37,9 @@ def compare(truth: dict[str, Any], rows: pa.Table, sources: pa.Table) -> list[Fi
 
     `truth` is what `draw_corpus` wrote. `rows` are the leaf rows after dedup with id, asset_id, source_uri,
     start_s, end_s, starts_with, rejected_by, duplicate_of and error; `sources` has source_uri (relative to
-    the corpus folder) and asset_id of every file. A boundary is found when a clip begins within one frame of it;
-    each is matched once, and byte copies count once. A planted duplicate is found when it or a copy of it is
-    marked as the duplicate of the other, directly, through the same kept row, or as one asset.
+    the corpus folder) and asset_id of every file. A boundary is found when a clip begins within one frame of
+    it; each is matched once, and byte copies count once. A planted duplicate is found when it or a copy of it
+    is marked as the duplicate of the other, directly, through the same kept row, or as one asset.
     """
     results = join(truth["files"], rows.to_pylist(), sources.to_pylist())
     clips = results.clips()

@@ -11,21 +11,7 @@ from pipeline.demo.film import DEFECTS
 from pipeline.demo.scenes import picture_caption
 
 FILMS, SINGLES, PICTURES = 20, 8, 16
-JOINTS = (
-    "hard",
-    "hard",
-    "hard",
-    "dissolve",
-    "hard",
-    "hard",
-    "hard",
-    "fade",
-    "hard",
-    "hard",
-    "hard",
-    "hard",
-    "dissolve",
-)
+JOINTS = ("hard", "dissolve", "hard", "fade", *["hard"] * 5)
 SHOTS_OF_FILM = (3, 4, 5, 2, 5)
 VIDEO_VARIANTS = {"byte copy": 4, "re-encode": 5, "rescale": 5, "trim": 4, "crop": 4}
 IMAGE_VARIANTS = {"byte copy": 3, "re-encode": 6, "rescale": 4, "crop": 3}
