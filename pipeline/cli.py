@@ -23,9 +23,14 @@ OutArgument = Annotated[Path, typer.Argument(help="The work directory of a run."
 
 
 def main() -> None:
-    """Run the command; exit code 0 done, 1 findings or a directory that cannot be used, 2 wrong usage or recipe."""
+    """The `reelmix` command."""
+    guarded(app)
+
+
+def guarded(command: typer.Typer) -> None:
+    """Run a command; exit code 0 done, 1 findings or a directory that cannot be used, 2 wrong usage or recipe."""
     try:
-        sys.exit(app(standalone_mode=False) or 0)
+        sys.exit(command(standalone_mode=False) or 0)
     except RecipeError as error:
         _end(str(error), 2)
     except ManifestError as error:

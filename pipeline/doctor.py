@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata as metadata
+import importlib.util
 import os
 import shutil
 import subprocess

@@ -43,7 +43,7 @@ class Cluster:
         if ray.is_initialized():
             return
         local: dict[str, Any] = {} if self.address else {"num_cpus": self.workers, "object_store_memory": OBJECT_STORE_BYTES}
-        ray.init(address=self.address, include_dashboard=False, log_to_driver=False, logging_level="ERROR", **local)
+        ray.init(address=self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **local)
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray", "ray.data"):

@@ -41,7 +41,7 @@ def from_value(value: Any) -> tuple[str, ...]:
     """The texts in a mapping: the first of texts, captions, text, caption that it has; a string or a list of them."""
     if not isinstance(value, dict):
         raise RowError("bad_sidecar", f"expected a JSON object with one of {', '.join(KEYS)}")
-    found = next((value[key] for key in KEYS if value.get(key)), [])
+    found: Any = next((value[key] for key in KEYS if value.get(key)), [])
     items = found if isinstance(found, list) else [found]
     return _clean([item.get("caption", "") if isinstance(item, dict) else item for item in items])
 

@@ -1,0 +1,248 @@
+"""The decode child: a long-lived process in which all media is decoded, so that a crash or a hang costs one row."""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import importlib
+import io
+import json
+import os
+import resource
+import select
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import IO, Any
+
+import pyarrow as pa
+
+from manifests.errors import RowError
+from stages.media import Limits
+
+# What the child may be asked to do: each is called as function(limits, **arguments) -> pa.Table.
+JOBS = {
+    "probe": "stages.ingest.probe:probe_file",
+    "split": "stages.split.shots:measure",
+    "image": "stages.pack.encode:encode_image",
+}
+_LENGTH = struct.Struct(">QQ")
+_STDERR_BYTES = 2000
+_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+
+
+class Child:
+    """The parent's end. One job at a time; a child that died or was stopped is replaced by the next call.
+
+    `counts` says how many jobs of each name were begun. Not for use by several threads.
+    """
+
+    def __init__(self, limits: Limits | None = None, jobs: Mapping[str, str] = JOBS) -> None:
+        self.limits = limits or Limits()
+        self.counts: Counter[str] = Counter()
+        self._jobs = dict(jobs)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._said = b""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the child that is running now."""
+        return self._process.pid if self._process else None
+
+    def call(self, job: str, *, deadline_s: float, **arguments: Any) -> pa.Table:
+        """Have one job done; `arguments` are JSON values.
+
+        Raises RowError as the job does, and `deadline`, `decoder_crashed` or `out_of_memory` when the child came to grief.
+        """
+        process = self._running()
+        self.counts[job] += 1
+        request = json.dumps({"job": job, "arguments": arguments, "cpu_s": deadline_s}).encode()
+        try:
+            _write(process.stdin, request)
+            header, body = self._answer(process, time.monotonic() + deadline_s)
+        except TimeoutError:
+            self._stop()
+            raise RowError("deadline", f"not done after {deadline_s:.0f} s; the decoder was stopped") from None
+        except (EOFError, BrokenPipeError):
+            raise self._died() from None
+        answer = json.loads(header)
+        if "reason" in answer:
+            raise RowError(answer["reason"], answer["detail"])
+        return pa.ipc.open_stream(body).read_all()
+
+    def close(self) -> None:
+        """End the child; it ends by itself, too, when this process does."""
+        if self._process and self._process.stdin:
+            self._process.stdin.close()
+        self._stop()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process and self._process.poll() is None:
+            return self._process
+        self._stop()
+        self._said = b""
+        setup = json.dumps({"limits": asdict(self.limits), "jobs": self._jobs, "path": sys.path})
+        quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "stages.child", setup],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            start_new_session=True,
+        )
+        return self._process
+
+    def _stop(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout, process.stderr):
+                if pipe:
+                    _close(pipe)
+
+    def _died(self) -> RowError:
+        process = self._process
+        code = process.wait() if process else 0
+        said = self._last_words(process)
+        self._stop()
+        if "MemoryError" in said or "Cannot allocate memory" in said or "bad_alloc" in said:
+            return RowError("out_of_memory", f"more than {self.limits.memory_bytes >> 20} MiB were asked for")
+        if code == -signal.SIGXCPU:
+            return RowError("deadline", "the decoder used more CPU time than its deadline allows")
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return RowError("decoder_crashed", f"{how}. {said}".strip())
+
+    def _answer(self, process: subprocess.Popen[bytes], until: float) -> tuple[bytes, bytes]:
+        """The next message; what the child says on stderr meanwhile is drained, its end kept."""
+        sizes = _LENGTH.unpack(self._exactly(process, _LENGTH.size, until))
+        return self._exactly(process, sizes[0], until), self._exactly(process, sizes[1], until)
+
+    def _exactly(self, process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
+        held = bytearray()
+        assert process.stdout and process.stderr
+        while len(held) < size:
+            ready, _, _ = select.select([process.stdout, process.stderr], [], [], max(0.0, until - time.monotonic()))
+            if not ready:
+                raise TimeoutError
+            if process.stderr in ready:
+                self._hear(process.stderr)
+            if process.stdout in ready:
+                held += _chunk(process.stdout, size - len(held))
+        return bytes(held)
+
+    def _hear(self, pipe: IO[bytes]) -> bool:
+        said = os.read(pipe.fileno(), 1 << 16)
+        self._said = (self._said + said)[-_STDERR_BYTES:]
+        return bool(said)
+
+    def _last_words(self, process: subprocess.Popen[bytes] | None) -> str:
+        if process and process.stderr:
+            while self._hear(process.stderr):
+                continue
+        lines = self._said.decode("utf-8", "replace").strip().splitlines()
+        return lines[-1][:300] if lines else ""
+
+
+_STATE: dict[str, Child] = {}
+
+
+def configure(limits: Limits) -> None:
+    """The limits of this process's child, from now on."""
+    if decoder().limits != limits:
+        _STATE.pop("child").close()
+        _STATE["child"] = Child(limits)
+
+
+def decoder() -> Child:
+    """This process's child; started by its first call."""
+    if "child" not in _STATE:
+        _STATE["child"] = Child()
+        atexit.register(lambda: _STATE["child"].close())
+    return _STATE["child"]
+
+
+def _close(pipe: IO[bytes]) -> None:
+    try:
+        pipe.close()
+    except BrokenPipeError:
+        return
+
+
+def _write(pipe: IO[bytes] | None, header: bytes, body: bytes = b"") -> None:
+    assert pipe is not None
+    pipe.write(_LENGTH.pack(len(header), len(body)) + header + body)
+    pipe.flush()
+
+
+def _chunk(pipe: IO[bytes], most: int) -> bytes:
+    """Some bytes; raises EOFError when the other end is gone."""
+    chunk = os.read(pipe.fileno(), min(most, 1 << 20))
+    if not chunk:
+        raise EOFError
+    return chunk
+
+
+def _serve(setup: Mapping[str, Any]) -> None:
+    """The child's end: answer requests until the pipe closes. What a library prints goes to stderr."""
+    limits = Limits(**setup["limits"])
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    _confine(limits)
+    while length := requests.read(_LENGTH.size):
+        request = json.loads(requests.read(_LENGTH.unpack(length)[0]))
+        header, body = _answer(setup["jobs"], limits, request)
+        _write(answers, json.dumps(header).encode(), body)
+
+
+def _answer(jobs: Mapping[str, str], limits: Limits, request: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
+    _allow_cpu(request["cpu_s"])
+    module, _, name = jobs[request["job"]].partition(":")
+    try:
+        table = getattr(importlib.import_module(module), name)(limits, **request["arguments"])
+    except RowError as error:
+        return {"reason": error.reason, "detail": error.detail}, b""
+    except MemoryError:
+        return {"reason": "out_of_memory", "detail": f"more than {limits.memory_bytes >> 20} MiB were asked for"}, b""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return {}, sink.getvalue()
+
+
+def _confine(limits: Limits) -> None:
+    """No new rights, no core, no file written, bounded memory, no network where the kernel allows to give it up."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if libc.unshare(_CLONE_NEWNET) != 0:
+        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    if os.getppid() == 1:
+        sys.exit(0)
+
+
+def _allow_cpu(more_s: float) -> None:
+    """CPU seconds for one job on top of those spent: a second line behind the parent's clock."""
+    spent = resource.getrusage(resource.RUSAGE_SELF)
+    allowed = int(spent.ru_utime + spent.ru_stime + more_s) + 5
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed, resource.RLIM_INFINITY))
+
+
+if __name__ == "__main__":
+    # `-m` runs this file as __main__; jobs import it by its name, so the errors must be of that module.
+    from stages import child
+
+    child._serve(json.loads(sys.argv[1]))

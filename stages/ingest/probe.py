@@ -1,0 +1,212 @@
+"""What an asset is: its kind by its content, and its facts by its packets; nothing is decoded but one frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from manifests import columns
+from manifests.errors import RowError
+from stages import child, media
+from stages.base import Map, Row, Work, per_row
+from stages.ingest.content import HEAD_BYTES, sniff
+
+if TYPE_CHECKING:
+    import av.container
+    import av.packet
+    import av.video.stream
+
+FACTS = (
+    *("kind", "format", "codec", "audio", "width_px", "height_px", "rotation"),
+    *("fps", "vfr", "frame_count", "duration_s"),
+)
+VIDEO_NAMES = set(".mp4 .m4v .mov .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .flv .wmv .asf .ogv .3gp .ivf .vob".split())
+IMAGE_NAMES = set(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .avif .ppm .pgm .pbm .pnm .jp2 .tga .apng .jfif".split())
+# A stream that ends earlier than it declares by more than both of these was cut off.
+MISSING_SHARE, MISSING_S = 0.1, 1.0
+# Frame times are uneven when their steps differ by more than this share of the usual step, and by more than rounding.
+UNEVEN_SHARE, ROUNDING_TICKS = 0.1, 2
+
+
+class ProbeAsset(Map):
+    """Kind and facts of an asset. Audio, text, documents and unknown content are told by their kind, not failed.
+
+    Fails rows whose content is not what the name says, is cut off, or is outside the limits (`media.REASONS`).
+    """
+
+    reads = ("location", "source_uri")
+    writes = FACTS
+
+    def open(self) -> Work:
+        def probe(row: Row) -> Iterator[Row]:
+            limits = child.decoder().limits
+            arguments = {"location": row["location"], "source_uri": row["source_uri"]}
+            yield from child.decoder().call("probe", deadline_s=limits.deadline_s, **arguments).to_pylist()
+
+        return per_row(probe, self.writes)
+
+
+def probe_file(limits: media.Limits, *, location: Mapping[str, Any], source_uri: str) -> pa.Table:
+    """One row of FACTS; runs in the decode child. Raises RowError with a word of `media.REASONS`."""
+    head = _head(location)
+    kind, name = sniff(head), PurePosixPath(source_uri).suffix.lower()
+    claimed = "video" if name in VIDEO_NAMES else "image" if name in IMAGE_NAMES else None
+    if kind == "other" and claimed:
+        kind = claimed
+    if kind == "video":
+        return _row(_video(location, limits, head))
+    if kind == "image":
+        return _row(_image(location, limits))
+    if claimed:
+        raise RowError("not_media", f"content is {kind}, but the name ends in {name}")
+    return _row({"kind": kind})
+
+
+def _row(facts: dict[str, Any]) -> pa.Table:
+    return columns.table([facts], FACTS)
+
+
+def _head(location: Mapping[str, Any]) -> bytes:
+    try:
+        with open(location["path"], "rb") as handle:
+            handle.seek(location["offset"] or 0)
+            return handle.read(HEAD_BYTES)
+    except OSError as error:
+        raise RowError("unreadable", f"{error.strerror}") from error
+
+
+def _image(location: Mapping[str, Any], limits: media.Limits) -> dict[str, Any]:
+    image = media.open_image(location, limits)
+    with media.decoding():
+        image.load()
+    width, height = media.upright(image).size
+    shape = {"width_px": width, "height_px": height, "rotation": 0, "frame_count": 1}
+    return {"kind": "image", "format": (image.format or "").lower(), **shape}
+
+
+def _video(location: Mapping[str, Any], limits: media.Limits, head: bytes) -> dict[str, Any]:
+    try:
+        with media.open_video(location, limits) as container:
+            return _facts(container, limits)
+    except RowError as error:
+        if error.reason == "not_media" and head[4:8] == b"ftyp":
+            raise RowError("truncated", "the file begins as MP4, but its index (moov) is missing") from error
+        raise
+
+
+def _facts(container: av.container.InputContainer, limits: media.Limits) -> dict[str, Any]:
+    names = {stream.type: stream.codec_context.codec.canonical_name for stream in reversed(container.streams) if stream.codec_context}
+    container_format = container.format.name.split(",")[0]
+    try:
+        stream = media.video_stream(container)
+    except RowError:
+        if "audio" in names:
+            return {"kind": "audio", "format": container_format, "audio": names["audio"]}
+        raise
+    times = _scan(container, stream)
+    _whole(container, stream, times)
+    _not_too_long(times, limits)
+    frame_facts = _first_frame(container, stream)
+    return {
+        "kind": "video",
+        "format": container_format,
+        "codec": stream.codec_context.codec.canonical_name,
+        "audio": names.get("audio"),
+        **frame_facts,
+        "fps": len(times.pts) / times.seconds if times.seconds else None,
+        "vfr": times.uneven,
+        "frame_count": len(times.pts),
+        "duration_s": float(times.seconds),
+    }
+
+
+@dataclass
+class Times:
+    """When the packets of a video stream are shown, in ticks of `base`; `ends_s` is where any stream's data ends."""
+
+    base: Fraction
+    pts: list[int] = field(default_factory=list)
+    last_ticks: int = 0
+    packets: int = 0
+    ends_s: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """From the first frame to the end of the last."""
+        if not self.pts:
+            return 0.0
+        return float((max(self.pts) + self._last() - min(self.pts)) * self.base)
+
+    def _last(self) -> int:
+        """How long the last frame is shown: as its packet says, else as long as frames usually are."""
+        steps = self._steps()
+        return self.last_ticks or (steps[len(steps) // 2] if steps else 0)
+
+    def _steps(self) -> list[int]:
+        ordered = sorted(self.pts)
+        return sorted(b - a for a, b in zip(ordered, ordered[1:], strict=False))
+
+    @property
+    def uneven(self) -> bool:
+        steps = self._steps()
+        if len(steps) < 2:
+            return False
+        spread, usual = steps[-1] - steps[0], steps[len(steps) // 2]
+        return spread > ROUNDING_TICKS and spread > UNEVEN_SHARE * usual
+
+
+def _scan(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Times:
+    """Every packet's time, without decoding; packets that an edit list discards are counted, not shown."""
+    times = Times(base=stream.time_base or Fraction(1, 1000))
+    for packet in container.demux():
+        if packet.pts is None or packet.size == 0:
+            times.packets += int(packet.stream_index == stream.index and packet.size > 0)
+            continue
+        _note(times, packet, stream)
+    return times
+
+
+def _note(times: Times, packet: av.packet.Packet[Any], stream: av.video.stream.VideoStream) -> None:
+    assert packet.pts is not None
+    base = packet.time_base or times.base
+    times.ends_s = max(times.ends_s, float((packet.pts + (packet.duration or 0)) * base))
+    if packet.stream_index != stream.index:
+        return
+    times.packets += 1
+    if not packet.is_discard:
+        if not times.pts or packet.pts > max(times.pts[-1], 0):
+            times.last_ticks = packet.duration or 0
+        times.pts.append(packet.pts)
+
+
+def _whole(container: av.container.InputContainer, stream: av.video.stream.VideoStream, times: Times) -> None:
+    """Raises RowError `truncated` when packets are missing at the end."""
+    if stream.frames and times.packets < stream.frames:
+        raise RowError("truncated", f"{times.packets} of {stream.frames} frames are there")
+    if not times.packets:
+        raise RowError("truncated", "the video stream holds no packets")
+    declared_s = container.duration / 1_000_000 if container.duration else 0.0
+    begin_s = container.start_time / 1_000_000 if container.start_time else 0.0
+    missing_s = declared_s - (times.ends_s - begin_s)
+    if missing_s > MISSING_S and missing_s > MISSING_SHARE * declared_s:
+        raise RowError("truncated", f"data ends {missing_s:.1f} s before the declared {declared_s:.1f} s")
+
+
+def _not_too_long(times: Times, limits: media.Limits) -> None:
+    if times.seconds > limits.max_duration_s:
+        raise RowError("too_long", f"{times.seconds:.0f} s, at most {limits.max_duration_s:.0f} s")
+
+
+def _first_frame(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> dict[str, Any]:
+    """Size as displayed, and the clockwise turn that leads there."""
+    container.seek(stream.start_time or 0, stream=stream, backward=True, any_frame=False)
+    for frame in container.decode(stream):
+        rotation = -frame.rotation % 360
+        sides = (frame.width, frame.height) if rotation % 180 == 0 else (frame.height, frame.width)
+        return {"width_px": sides[0], "height_px": sides[1], "rotation": rotation}
+    raise RowError("decode_error", "no frame of the video stream can be decoded")
