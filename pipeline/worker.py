@@ -74,7 +74,8 @@ def _work_off(chain: Chain, opened: list[tuple[Map, Work]], order: Path) -> pa.T
     todo = pq.read_table(order)
     begun = Counter(journal.read_text().split()) if journal.exists() else Counter[str]()
     if not begun:
-        _note(journal, "begun")
+        # An order of one row that dies has died of that row.
+        _note(journal, "begun" if len(todo) > 1 else todo["id"][0].as_py())
         report = _through(chain, opened, todo)
     else:
         single = [todo.slice(n, 1) for n in range(len(todo))]

@@ -1,0 +1,65 @@
+"""Stages that misbehave, for tests of the worker; columns are borrowed from the product's list."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from manifests import columns
+from manifests.errors import RowError
+from stages.base import Map, Row, Work, per_row
+
+
+@dataclass(frozen=True)
+class Double(Map):
+    """luma_mean = 2 * fps; every misbehaviour is asked for by the row's codec."""
+
+    reads = ("fps", "codec")
+    writes = ("luma_mean",)
+    mark: str = ""
+
+    def open(self) -> Work:
+        def work(table: pa.Table) -> pa.Table:
+            if "crash" in table["codec"].to_pylist():
+                raise ZeroDivisionError("by nought")
+            if "kill" in table["codec"].to_pylist():
+                Path(self.mark).open("a").write("died\n")
+                os._exit(9)
+            values = [None if fps is None else 2 * fps for fps in table["fps"].to_pylist()]
+            rows = pa.table({"id": table["id"], "luma_mean": pa.array(values, pa.float64())})
+            return rows.filter(pa.array([codec != "lose" for codec in table["codec"].to_pylist()]))
+
+        return work
+
+
+@dataclass(frozen=True)
+class Halves(Map):
+    """Makes two clips of each row."""
+
+    reads = ("duration_s",)
+    writes = ("id", "start_s", "duration_s")
+
+    def open(self) -> Work:
+        def halves(row: Row) -> list[Row]:
+            if row["duration_s"] == 0:
+                raise RowError("decode_error", "nothing there")
+            half = row["duration_s"] / 2
+            return [{"id": f"{row['id']}-{n}", "start_s": n * half, "duration_s": half} for n in range(2)]
+
+        return per_row(halves, self.writes)
+
+
+class WrongColumns(Map):
+    """Declares one column and returns another."""
+
+    reads = ()
+    writes = ("luma_mean",)
+
+    def open(self) -> Work:
+        return lambda table: pa.table({"id": table["id"], "blur": pa.array([0.0] * len(table))})
+
+
+def assets(**codecs: str) -> pa.Table:
+    rows = [{"id": i, "asset_id": i, "codec": c, "fps": 12.5, "duration_s": 4.0, "size_bytes": 9} for i, c in codecs.items()]
+    return columns.table(rows, ["id", "parent_id", "asset_id", "codec", "fps", "duration_s", "size_bytes"])
