@@ -1,0 +1,102 @@
+"""What is measured of every frame, and how a clip's measures come of it; definitions stand with the columns."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+Pixels = np.ndarray[Any, Any]
+
+# ffmpeg's blackdetect: pixel_black_th 0.10 of the full range, picture_black_ratio_th 0.98.
+BLACK_LUMA, BLACK_PIXELS = 0.10, 0.98
+# ffmpeg's freezedetect: mean difference below -60 dB.
+FREEZE_NOISE = 0.001
+# Crete et al. 2007 blur with a mean filter of this many pixels; pictures with less edge than this share are flat.
+BLUR_PIXELS = 11
+EDGE_SHARE = 0.002
+
+
+@dataclass
+class FrameMeasures:
+    """One value a frame, in order: 45 bytes a frame, whatever its size."""
+
+    luma: list[float] = field(default_factory=list)
+    detail: list[float] = field(default_factory=list)
+    black: list[bool] = field(default_factory=list)
+    change: list[float] = field(default_factory=list)
+    digests: list[bytes] = field(default_factory=list)
+
+    def add(self, luma: Pixels, before: Pixels | None, colour: Pixels) -> None:
+        """Measure a frame: its full-range 8-bit luma, that of the frame before, a small BGR picture."""
+        self.luma.append(float(luma.mean()) / 255)
+        self.black.append(is_black(luma))
+        self.detail.append(spread(colour))
+        self.change.append(math.nan if before is None else float(cv2.absdiff(luma, before).mean()) / 255)
+        self.digests.append(hashlib.blake2b(_tiny(colour), digest_size=8).digest())
+
+    def of_clip(self, first: int, end: int, size: tuple[int, int]) -> dict[str, Any]:
+        """The measures of frames [first, end) as columns; `size` is the displayed width and height."""
+        changes = self.change[first + 1 : end]
+        return {
+            "luma_mean": _mean(self.luma[first:end]),
+            "detail": _mean(self.detail[first:end]),
+            "black_share": _mean(self.black[first:end]),
+            "motion": _mean(changes),
+            "freeze_share": _mean([change < FREEZE_NOISE for change in changes]),
+            "content_hash": content_hash(size, end - first, b"".join(self.digests[first:end])),
+        }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None
+
+
+def _tiny(colour: Pixels) -> bytes:
+    small: bytes = cv2.resize(colour, (32, 18), interpolation=cv2.INTER_AREA).tobytes()
+    return small
+
+
+def content_hash(size: tuple[int, int], frames: int, content: bytes) -> str:
+    """32 hex digits of displayed size, number of frames and what represents the pictures."""
+    return hashlib.sha256(f"{size[0]}x{size[1]}:{frames}:".encode() + content).hexdigest()[:32]
+
+
+def spread(colour: Pixels) -> float:
+    """Root mean square over the three channels of their standard deviation in the picture, 0 to 1."""
+    _, deviations = cv2.meanStdDev(colour)
+    return float(np.sqrt(np.mean(np.square(deviations)))) / 255
+
+
+def is_black(luma: Pixels) -> bool:
+    """Whether at least 98 % of the pixels of a full-range 8-bit luma are below a tenth of the range."""
+    return bool((luma < BLACK_LUMA * 255).mean() >= BLACK_PIXELS)
+
+
+def blur(luma: Pixels) -> float | None:
+    """No-reference perceptual blur, 0 sharp to 1 blurred; None when the picture has no edges to judge by.
+
+    Crete, Dolmiere, Ladret, Nicolas, "The blur effect" (SPIE 2007): how much of the variation between neighbouring
+    pixels a mean filter of 11 pixels destroys, the worse of the two directions; in the form of scikit-image's
+    `blur_effect` but for its Sobel smoothing. `luma` is 2-D, 8 bits.
+    """
+    picture = luma.astype(np.float32) / 255
+    shares = [_lost(picture, axis) for axis in (0, 1)]
+    known = [share for share in shares if share is not None]
+    return max(known) if known else None
+
+
+def _lost(picture: Pixels, axis: int) -> float | None:
+    kernel = (1, BLUR_PIXELS) if axis == 0 else (BLUR_PIXELS, 1)
+    smooth = cv2.blur(picture, kernel, borderType=cv2.BORDER_REFLECT)
+    sharp_steps = np.abs(np.diff(picture, axis=axis))
+    lost = np.maximum(0.0, sharp_steps - np.abs(np.diff(smooth, axis=axis)))
+    total = float(sharp_steps.sum())
+    if sharp_steps.size == 0 or total / sharp_steps.size < EDGE_SHARE:
+        return None
+    return 1.0 - float(lost.sum()) / total
