@@ -182,8 +182,8 @@ def run_guarded(command: list[str], *, output: int, deadline_s: float, memory_by
     """Run a program on untrusted media; returns what it printed. `output` is a descriptor that it may write.
 
     It gets no input, a process group of its own, limits on memory, CPU time and what it writes, no core file.
-    Raises RowError: `deadline` (the group is killed), `out_of_memory`, `encode_failed` with the end of what
-    it complained of.
+    Raises RowError: `deadline` (the group is killed), `out_of_memory`, `encode_failed` with the first
+    of its complaints.
     """
     process = subprocess.Popen(
         command,

@@ -28,9 +28,9 @@ ROW_COLUMNS = tuple(
     for name, column in columns.COLUMNS.items()
     if column.group != "fate" and not column.side and not column.resource and name not in _PLAN
 )
-# Perceptual hashes are unsigned 64-bit numbers, which most JSON readers would overflow; they stay in the
-# parquet.
-JSON_COLUMNS = tuple(name for name in ROW_COLUMNS if name != "phashes")
+# What dedup compares pictures by stays in the parquet: unsigned 64 bits overflow in most readers of JSON, and
+# no training job reads them.
+JSON_COLUMNS = tuple(name for name in ROW_COLUMNS if name not in ("phashes", "colours"))
 
 _NUMBERS = ("header_offset", "media_offset", "txt_offset", "txt_size", "json_offset", "json_size")
 PLACES = ("key", *_PLAN, *_NUMBERS, "txt_sha256")
