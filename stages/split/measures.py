@@ -17,9 +17,9 @@ Pixels = np.ndarray[Any, Any]
 BLACK_LUMA, BLACK_PIXELS = 0.10, 0.98
 # ffmpeg's freezedetect: mean difference below -60 dB.
 FREEZE_NOISE = 0.001
-# Crete et al. 2007 blur with a mean filter of this many pixels; pictures with less edge than this share are flat.
+# Crete et al. 2007 blur with a mean filter of this many pixels; below this spread of luma there is nothing to judge by.
 BLUR_PIXELS = 11
-EDGE_SHARE = 0.002
+FLAT_LUMA = 0.01
 
 
 @dataclass
@@ -79,24 +79,30 @@ def is_black(luma: Pixels) -> bool:
 
 
 def blur(luma: Pixels) -> float | None:
-    """No-reference perceptual blur, 0 sharp to 1 blurred; None when the picture has no edges to judge by.
+    """No-reference perceptual blur, 0 sharp to 1 blurred; None for a flat picture.
 
     Crete, Dolmiere, Ladret, Nicolas, "The blur effect" (SPIE 2007): how much of the variation between neighbouring
     pixels a mean filter of 11 pixels destroys, the worse of the two directions; in the form of scikit-image's
     `blur_effect` but for its Sobel smoothing. `luma` is 2-D, 8 bits.
     """
     picture = luma.astype(np.float32) / 255
+    if float(picture.std()) < FLAT_LUMA:
+        return None
     shares = [_lost(picture, axis) for axis in (0, 1)]
     known = [share for share in shares if share is not None]
     return max(known) if known else None
 
 
 def _lost(picture: Pixels, axis: int) -> float | None:
+    """The share of variation along an axis that is left when the picture is filtered along it."""
     kernel = (1, BLUR_PIXELS) if axis == 0 else (BLUR_PIXELS, 1)
     smooth = cv2.blur(picture, kernel, borderType=cv2.BORDER_REFLECT)
-    sharp_steps = np.abs(np.diff(picture, axis=axis))
-    lost = np.maximum(0.0, sharp_steps - np.abs(np.diff(smooth, axis=axis)))
-    total = float(sharp_steps.sum())
-    if sharp_steps.size == 0 or total / sharp_steps.size < EDGE_SHARE:
-        return None
-    return 1.0 - float(lost.sum()) / total
+    steps, left = _edges(picture, axis), _edges(smooth, axis)
+    total = float(steps.sum())
+    return 1.0 - float(np.maximum(0.0, steps - left).sum()) / total if total else None
+
+
+def _edges(picture: Pixels, axis: int) -> Pixels:
+    """Sobel's derivative along an axis, away from the border."""
+    found = cv2.Sobel(picture, cv2.CV_32F, axis, 1 - axis, ksize=3)
+    return np.abs(found[1:-1, 1:-1])
