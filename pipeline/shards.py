@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipeline.context import Context
 from pipeline.stock import Stock
 from pipeline.worker import REPORT
 from stages.pack.cards import write_cards
+from stages.pack.plan import DATASETS
 from stages.pack.shard import Sample, best_text, read_summary, remove_others, write_shard
 
 # Rows whose media are held at once while a shard is written.
@@ -52,7 +54,10 @@ def write_shards(context: Context, stock: Stock, plan: pa.Table) -> None:
     missing = [order for order in _orders(orders, stock, plan) if not _is_current(context.out, order)]
     if missing:
         context.work("pack", ShardWriter(context.out), missing)
-    for dataset in sorted(set(plan["dataset"].to_pylist())):
+    planned = sorted(set(plan["dataset"].to_pylist()))
+    for left in set(DATASETS.values()) - set(planned):
+        shutil.rmtree(context.out / "pack" / left, ignore_errors=True)
+    for dataset in planned:
         folder = context.out / "pack" / dataset
         names = sorted(set(plan.filter(pc.equal(plan["dataset"], dataset))["shard"].to_pylist()))
         remove_others(folder, names)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import time
 import traceback
 from collections import Counter
@@ -25,6 +26,8 @@ from stages.base import Map, Stage, Work
 from stages.media import Limits
 
 ATTEMPTS = 3
+# The jobs that decode media whole; a probe reads packets and one frame.
+DECODES = {"split", "image", "cut"}
 REPORT = pa.schema(
     [("stage", pa.string()), ("rows", pa.int64()), ("failed", pa.int64()), ("decodes", pa.int64())]
     + [("model_calls", pa.int64()), ("media_s", pa.float64()), ("cpu_s", pa.float64())]
@@ -194,8 +197,9 @@ def _keyed(done: pa.Table, digests: pa.Array, ids: pa.ChunkedArray, key: str) ->
 
 
 def _spent() -> tuple[float, Counter[str]]:
-    """CPU seconds of this process and its decode child so far, and the child's jobs by name."""
-    own = time.process_time()
+    """CPU seconds of this process and its children so far, and the jobs they did, by name."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    own = time.process_time() + ended.ru_utime + ended.ru_stime
     for process in psutil.Process(os.getpid()).children(recursive=True):
         try:
             spent = process.cpu_times()
@@ -207,7 +211,7 @@ def _spent() -> tuple[float, Counter[str]]:
 
 def _report(stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]) -> dict[str, Any]:
     cpu_s, jobs = _spent()
-    decoded = sum((jobs - before[1]).values())
+    decoded = sum(number for job, number in (jobs - before[1]).items() if job in DECODES)
     media = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None
     return {
         "stage": stage.name,

@@ -1,0 +1,59 @@
+"""A run without Ray: orders are worked off in this process, one after the other; can die at a chosen write.
+
+As a script: `python -m tests.pipeline.local IN OUT KILL_AT [KEY=VALUE …]` kills itself with SIGKILL just before the
+KILL_AT-th file would get its final name (0 never).
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.context import Context
+from pipeline.drive import checked_recipe, held
+from pipeline.progress import Log
+from pipeline.steps import run_steps
+from pipeline.worker import Opener
+
+
+@dataclass(frozen=True)
+class Here:
+    """The engine of these tests."""
+
+    workers: int = 1
+
+    def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]:
+        work = opener.open()
+        yield from (work(order) for order in orders)
+
+
+def run_here(source: Path, out: Path, *, settings: Iterable[str] = (), only: Iterable[str] = ()) -> Log:
+    """Run the default recipe in this process; returns the log with what was spent."""
+    recipe = checked_recipe(sources=[str(source)], settings=settings)
+    with held(out):
+        log = Log(out, quiet=True)
+        run_steps(Context(out, recipe, Here(), log, f"run{os.getpid()}"), tuple(only))
+        log.write({})
+    return log
+
+
+def die_at(write: int) -> None:
+    """From now on, the `write`-th rename to a final name is not done: the process is killed instead."""
+    real, seen = Path.replace, [0]
+
+    def counted(self: Path, target: Path) -> Path:
+        seen[0] += 1
+        if seen[0] == write:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(self, target)
+
+    Path.replace = counted  # type: ignore[method-assign,assignment]
+
+
+if __name__ == "__main__":
+    die_at(int(sys.argv[3]))
+    run_here(Path(sys.argv[1]), Path(sys.argv[2]), settings=sys.argv[4:])
