@@ -78,7 +78,7 @@ def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Ite
     return Recipe(
         name=str(raw.get("name", Path(name).stem)),
         sources=tuple(_model(Source, source, "sources") for source in _sources(raw)),
-        stages={step: _stages(step, raw.get(step, {}), kinds) for step, kinds in shapes.items()},
+        stages={step: _stages(step, raw.get(step, {}) if kinds else {}, kinds) for step, kinds in shapes.items()},
         rules=_rules(raw.get("filter", {})),
         resources=_model(Resources, raw.get("run", {}), "run"),
     )

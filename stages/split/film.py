@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -26,7 +27,12 @@ Pixels = np.ndarray[Any, Any]
 LUMA_PX = 256
 # Pixel formats whose first plane is 8-bit luma that can be looked at in place.
 _PLANAR = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "nv12", "gray", "yuva420p"}
+_CHROMA_PLANES = {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "yuva420p"}
 _FULL_RANGE = 2
+# Colour matrices that libswscale converts; it refuses the others, which are rare or reserved (ITU-T H.273).
+_MATRICES, _UNSPECIFIED = {0, 1, 2, 4, 5, 6, 7, 9}, 2
+# Two copies of one stream in containers of other time bases differ by rounding to milliseconds at most.
+_ROUNDING_S = Fraction(2, 1000)
 
 
 @dataclass
@@ -50,8 +56,8 @@ class Film:
 
     @property
     def least(self) -> Fraction:
-        """The shortest clip in ticks."""
-        return Fraction(self.chosen.min_shot_s) / self.time_base
+        """The shortest clip in ticks, forgiving what a container's rounding takes."""
+        return (Fraction(self.chosen.min_shot_s) - _ROUNDING_S) / self.time_base
 
     @property
     def most(self) -> Fraction:
@@ -73,10 +79,15 @@ class Film:
         blurs = [measures.blur(p.luma) for p in kept if p.luma is not None]
         known = [value for value in blurs if value is not None]
         return {
-            **self.numbers.of_clip(span.first, span.end, self.size),
+            **self.numbers.of_clip(span.first, span.end),
+            "content_hash": self._content_hash(span),
             "blur": min(known) if known else None,
             "frames": [self._stored(picture) for picture in kept],
         }
+
+    def _content_hash(self, span: Span) -> str:
+        shape = f"{self.size[0]}x{self.size[1]} turned {self.rotation}"
+        return measures.content_hash(shape, span.end - span.first, b"".join(self.numbers.digests[span.first : span.end]))
 
     def _stored(self, picture: Picture) -> dict[str, Any]:
         pts = self.pts[picture.frame]
@@ -128,7 +139,7 @@ def _look(film: Film, frame: av.VideoFrame, eyes: _Eyes, detector: Detector, lim
     film.pts.append(max(pts, film.pts[-1] + 1) if film.pts else pts)
     film.end_pts = film.pts[-1] + max(1, frame.duration or usual)
     luma, colour = eyes.luma(frame), eyes.colour(frame, film.chosen.frame_px)
-    film.numbers.add(luma, eyes.before, colour)
+    film.numbers.add(luma, eyes.before, colour, eyes.digest(frame, luma))
     eyes.before = luma
     sharp = eyes.sharp(frame, film.chosen.blur_px) if film.reel.wants(n) else None
     film.reel.add(Picture(n, colour, sharp), 1 + int((film.pts[-1] - film.pts[film.cuts[-1]]) / film.most))
@@ -141,6 +152,7 @@ class _Eyes:
 
     def __init__(self) -> None:
         self._colours, self._grays = VideoReformatter(), VideoReformatter()
+        self._small: tuple[int, int] | None = None
         self.before: Pixels | None = None
 
     def luma(self, frame: av.VideoFrame) -> Pixels:
@@ -155,15 +167,30 @@ class _Eyes:
 
     def colour(self, frame: av.VideoFrame, long_side: int) -> Pixels:
         """A BGR picture with at most `long_side` pixels along its long side, as it is stored (not yet turned)."""
-        share = min(1.0, long_side / max(frame.width, frame.height))
-        width, height = max(1, round(frame.width * share)), max(1, round(frame.height * share))
-        small = self._colours.reformat(frame, width=width, height=height, format="bgr24", interpolation="FAST_BILINEAR")
-        return _array(small, 3)
+        if self._small is None:
+            share = min(1.0, long_side / max(frame.width, frame.height))
+            self._small = (max(1, round(frame.width * share)), max(1, round(frame.height * share)))
+        if frame.colorspace not in _MATRICES:
+            frame.colorspace = _UNSPECIFIED
+        # Every picture has the size of the first, also when the stream changes its own in the middle.
+        width, height = self._small
+        return _array(
+            self._colours.reformat(frame, width, height, "bgr24", interpolation="FAST_BILINEAR", threads=1), 3
+        )
+
+    def digest(self, frame: av.VideoFrame, luma: Pixels) -> bytes:
+        """8 bytes of what the decoder gave: thinned luma and, where they are planes, thinned chroma."""
+        found = hashlib.blake2b(luma, digest_size=8)
+        if frame.format.name in _CHROMA_PLANES:
+            for plane in frame.planes[1:3]:
+                lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
+                found.update(np.ascontiguousarray(lines[::4, ::4]))
+        return found.digest()
 
     def _plane(self, frame: av.VideoFrame) -> Pixels:
         if frame.format.name in _PLANAR:
             return _array(frame, 1)
-        return _array(self._grays.reformat(frame, format="gray8"), 1)
+        return _array(self._grays.reformat(frame, format="gray8", threads=1), 1)
 
 
 def _array(frame: av.VideoFrame, channels: int) -> Pixels:

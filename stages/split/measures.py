@@ -32,24 +32,27 @@ class FrameMeasures:
     change: list[float] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
 
-    def add(self, luma: Pixels, before: Pixels | None, colour: Pixels) -> None:
-        """Measure a frame: its full-range 8-bit luma, that of the frame before, a small BGR picture."""
+    def add(self, luma: Pixels, before: Pixels | None, colour: Pixels, digest: bytes) -> None:
+        """Measure a frame: its full-range 8-bit luma, that of the frame before, a small BGR picture, its digest.
+
+        Where a stream changes its size in the middle, the change from one frame to the next is unknown.
+        """
+        comparable = before is not None and before.shape == luma.shape
         self.luma.append(float(luma.mean()) / 255)
         self.black.append(is_black(luma))
         self.detail.append(spread(colour))
-        self.change.append(math.nan if before is None else float(cv2.absdiff(luma, before).mean()) / 255)
-        self.digests.append(hashlib.blake2b(_tiny(colour), digest_size=8).digest())
+        self.change.append(float(cv2.absdiff(luma, before).mean()) / 255 if comparable else math.nan)
+        self.digests.append(digest)
 
-    def of_clip(self, first: int, end: int, size: tuple[int, int]) -> dict[str, Any]:
-        """The measures of frames [first, end) as columns; `size` is the displayed width and height."""
-        changes = self.change[first + 1 : end]
+    def of_clip(self, first: int, end: int) -> dict[str, Any]:
+        """The measures of frames [first, end) as columns."""
+        changes = [change for change in self.change[first + 1 : end] if not math.isnan(change)]
         return {
             "luma_mean": _mean(self.luma[first:end]),
             "detail": _mean(self.detail[first:end]),
             "black_share": _mean(self.black[first:end]),
             "motion": _mean(changes),
             "freeze_share": _mean([change < FREEZE_NOISE for change in changes]),
-            "content_hash": content_hash(size, end - first, b"".join(self.digests[first:end])),
         }
 
 
@@ -57,14 +60,9 @@ def _mean(values: Sequence[float]) -> float | None:
     return math.fsum(values) / len(values) if values else None
 
 
-def _tiny(colour: Pixels) -> bytes:
-    small: bytes = cv2.resize(colour, (32, 18), interpolation=cv2.INTER_AREA).tobytes()
-    return small
-
-
-def content_hash(size: tuple[int, int], frames: int, content: bytes) -> str:
-    """32 hex digits of displayed size, number of frames and what represents the pictures."""
-    return hashlib.sha256(f"{size[0]}x{size[1]}:{frames}:".encode() + content).hexdigest()[:32]
+def content_hash(shape: str, frames: int, content: bytes) -> str:
+    """32 hex digits of the displayed shape, the number of frames and what represents the pictures."""
+    return hashlib.sha256(f"{shape}:{frames}:".encode() + content).hexdigest()[:32]
 
 
 def spread(colour: Pixels) -> float:

@@ -35,8 +35,8 @@ def image_row(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots
         "detail": measures.spread(small),
         "black_share": float(measures.is_black(luma)),
         "blur": measures.blur(sharp),
-        "content_hash": measures.content_hash((width, height), 1, pixels.tobytes()),
-        "frames": [{"pts": 0, "time_s": 0.0, "jpeg": pictures.jpeg(small, chosen.frame_quality)}],
+        "content_hash": measures.content_hash(f"{width}x{height}", 1, pixels.tobytes()),
+        "frames": [{"pts": None, "time_s": None, "jpeg": pictures.jpeg(small, chosen.frame_quality)}],
     }
 
 
