@@ -78,7 +78,8 @@ _ALL: list[Column] = [
         ("motion", pa.float64(), "0 to 1", "mean absolute luma difference of neighbouring frames; null with fewer than 2"),
         ("freeze_share", pa.float64(), "0 to 1", "share of neighbouring frame pairs that do not differ; null with fewer than 2 frames"),
         ("content_hash", pa.string(), "32 hex digits", "hash of the decoded pictures; equal for copies in another container"),
-        ("phashes", pa.list_(pa.uint64()), "64 bits each", "perceptual hash of each stored frame"),
+        ("phashes", pa.list_(pa.uint64()), "64 bits each", "perceptual hash of each stored frame; null for a flat one"),
+        ("colours", pa.list_(pa.uint32()), "0xRRGGBB", "mean colours of each stored frame on a grid of 4 x 4 cells, row by row"),
     ),
     *_group(
         "results",

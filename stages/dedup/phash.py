@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +18,7 @@ GRID = 4
 FLAT_LEVELS = 2.0
 
 _N = np.arange(SIDE_PX)
-# Row k is the k-th basis of the DCT-II, y_k = 2 * sum over n of x_n * cos(pi * k * (2n + 1) / 2N), as scipy's.
+# Row k is the k-th basis of the DCT-II, y_k = 2 * sum over n of x_n * cos(pi * k * (2n + 1) / 2N).
 _COSINES = 2 * np.cos(np.pi * np.arange(KEPT)[:, None] * (2 * _N + 1) / (2 * SIDE_PX))
 _ROUNDED_TO = 6
 
@@ -28,7 +27,7 @@ class HashFrames(Map):
     """How each stored frame looks: its perceptual hash, and its colours on a coarse grid.
 
     `phashes` has one value a frame, null for a flat one (`phash`); `colours` has 16 a frame (`grid_colours`).
-    Both are null for a row without frames. Fails a row with `bad_frame` when a frame is no JPEG.
+    Both are null for a row without frames. Fails a row with `bad_frame` when a stored frame is spoilt.
     """
 
     reads = ("frames",)
@@ -41,8 +40,8 @@ class HashFrames(Map):
 def phash(picture: Image.Image) -> int | None:
     """The 64-bit DCT hash of a picture of any size and mode; null when it is flat.
 
-    As `imagehash.phash` (github.com/JohannesBuchner/imagehash): gray by ITU-R 601-2 (Pillow's mode L), resized
-    to 32 x 32 by Lanczos, two-dimensional DCT-II, its 8 x 8 lowest coefficients; a bit is 1 when its
+    As `imagehash.phash` (github.com/JohannesBuchner/imagehash): gray by ITU-R 601-2 (Pillow's mode L),
+    resized to 32 x 32 by Lanczos, two-dimensional DCT-II, its 8 x 8 lowest coefficients; a bit is 1 when its
     coefficient exceeds the median of the 64. The top left coefficient is the highest bit, then row by row. So
     32 bits are set, bar ties, and distances are even. Two differences: coefficients are rounded to 1e-6, so
     that the zeros of a symmetric picture are zeros on every machine; and a picture whose 32 x 32 grays have a
@@ -77,9 +76,9 @@ def _hash_row(row: Row) -> Iterable[dict[str, Any]]:
 
 def _decoded(jpeg: bytes) -> Image.Image:
     """A stored frame; its bytes are our own, yet a disk may have spoilt them."""
-    try:
-        picture = Image.open(io.BytesIO(jpeg), formats=["JPEG"])
-        picture.load()
-    except OSError as error:
-        raise RowError("bad_frame", f"a stored frame cannot be decoded ({error}); run split anew") from error
-    return picture
+    import cv2
+
+    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
+    if pixels is None:
+        raise RowError("bad_frame", f"a stored frame of {len(jpeg)} bytes is no picture; run split anew")
+    return Image.fromarray(pixels)

@@ -3,6 +3,7 @@
 import ctypes
 import os
 import socket
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,11 @@ def shout(limits: Any) -> pa.Table:
     print("printed by a library", flush=True)
     os.write(1, b"written to fd 1")
     return pa.table({"ok": [True]})
+
+
+def babble(limits: Any) -> pa.Table:
+    while True:
+        os.write(2, b"warning: " * 100)
 
 
 def sleep(limits: Any) -> pa.Table:
@@ -54,3 +60,16 @@ def reach_out(limits: Any) -> pa.Table:
 def write_file(limits: Any, *, path: str) -> pa.Table:
     Path(path).write_bytes(b"x")
     return pa.table({})
+
+
+def remove_file(limits: Any, *, path: str) -> pa.Table:
+    Path(path).unlink()
+    return pa.table({})
+
+
+def run_program(limits: Any, *, path: str) -> pa.Table:
+    os.execv(path, [path, "-c", "raise SystemExit(0)"])
+
+
+def modules(limits: Any) -> pa.Table:
+    return pa.table({"name": list(sys.modules)})

@@ -1,5 +1,6 @@
 """The decode child: whatever happens in it costs one call, and the next call works."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -15,7 +16,10 @@ from manifests.errors import RowError
 from stages.child import Child
 from stages.media import Limits
 
-NAMES = "echo refuse shout sleep crash leave hoard reach_out write_file".split()
+NAMES = (
+    *("echo", "refuse", "shout", "babble", "sleep", "crash", "leave", "hoard", "reach_out"),
+    *("write_file", "remove_file", "run_program", "modules"),
+)
 JOBS = {name: f"tests.stages.child_jobs:{name}" for name in NAMES}
 
 
@@ -50,26 +54,64 @@ def test_prints_do_not_disturb(child: Child) -> None:
     assert [True] == child.call("shout", deadline_s=30)["ok"].to_pylist()
 
 
-@pytest.mark.parametrize(("job", "expected"), [("crash", "decoder_crashed"), ("leave", "decoder_crashed"), ("hoard", "out_of_memory")])
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [("crash", "decoder_crashed"), ("leave", "decoder_crashed"), ("hoard", "out_of_memory")],
+)
 def test_death_costs_one_call(child: Child, job: str, expected: str) -> None:
     """A crash, an exit and an exhausted memory limit are told apart, and the next call works."""
+    before = child.call("echo", deadline_s=30, a=1) and child.pid
     assert expected == reason(child, job)
+    assert before != child.pid
     assert [1] == child.call("echo", deadline_s=30, a=1)["a"].to_pylist()
 
 
-def test_a_hang_is_stopped_at_the_deadline(child: Child) -> None:
-    """A job that never ends is stopped, within five seconds of its deadline."""
+@pytest.mark.parametrize("job", ["sleep", "babble"])
+def test_a_hang_is_stopped_at_the_deadline(child: Child, job: str) -> None:
+    """A job that never ends, silent or talking, is stopped within five seconds of its deadline."""
     child.call("echo", deadline_s=30, a=1)
     begun = time.monotonic()
-    assert "deadline" == reason(child, "sleep", deadline_s=1)
+    assert "deadline" == reason(child, job, deadline_s=1)
     assert time.monotonic() - begun < 6
     assert [1] == child.call("echo", deadline_s=30, a=1)["a"].to_pylist()
 
 
 def test_no_file_is_written(child: Child, tmp_path: Path) -> None:
-    """The child cannot leave anything on disk."""
+    """The child cannot put anything on disk."""
     assert "decoder_crashed" == reason(child, "write_file", path=str(tmp_path / "f"))
     assert not (tmp_path / "f").exists() or 0 == (tmp_path / "f").stat().st_size
+
+
+def test_nothing_is_removed_or_run(child: Child, tmp_path: Path) -> None:
+    """Where the kernel has Landlock, the child cannot make, empty or remove a file, nor run a program."""
+    if ctypes.CDLL(None).syscall(444, None, 0, 1) < 3:
+        pytest.skip("this kernel lacks Landlock (version 3 and newer)")
+    path = tmp_path / "f"
+    path.write_text("kept")
+    for job in ("write_file", "remove_file"):
+        assert "decoder_crashed" == reason(child, job, path=str(path))
+    assert "decoder_crashed" == reason(child, "run_program", path=sys.executable)
+    assert "decoder_crashed" == reason(child, "write_file", path=str(tmp_path / "g"))
+    assert ("kept", False) == (path.read_text(), (tmp_path / "g").exists())
+
+
+def test_only_what_decoding_needs_is_loaded(child: Child) -> None:
+    """The child starts quickly: it loads no models, no runner and no database."""
+    loaded = set(child.call("modules", deadline_s=30)["name"].to_pylist())
+    assert set() == loaded & {"torch", "ray", "duckdb", "pandas", "faiss", "transformers", "pytest"}
+
+
+def test_the_folder_it_stands_in_holds_no_modules(tmp_path: Path) -> None:
+    """A file of the data that is called like a module is not imported."""
+    (tmp_path / "json.py").write_text("raise SystemExit('a file of the data was run')")
+    code = (
+        "import os, sys; sys.path[:] = [p for p in sys.path if p]\n"
+        f"from stages.child import Child; os.chdir({str(tmp_path)!r})\n"
+        f"child = Child(jobs={JOBS!r}); print(child.call('echo', deadline_s=30, a=7)['a'][0]); child.close()"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert ("7\n", "") == (done.stdout, done.stderr)
 
 
 def test_no_network(child: Child) -> None:
@@ -94,18 +136,24 @@ def test_it_ends_with_its_parent() -> None:
     """A parent that is killed leaves no child behind."""
     code = (
         "from stages.child import Child\n"
-        f"c = Child(jobs={JOBS!r}); c.call('echo', deadline_s=30, a=1); print(c.pid, flush=True); c.call('sleep', deadline_s=60)"
+        f"c = Child(jobs={JOBS!r}); c.call('echo', deadline_s=30, a=1)\n"
+        "print(c.pid, flush=True); c.call('sleep', deadline_s=60)"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."})
+    environment = {**os.environ, "PYTHONPATH": "."}
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, env=environment)
     assert parent.stdout is not None
     pid = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
     until = time.monotonic() + 10
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+    while alive(pid) and time.monotonic() < until:
         time.sleep(0.05)
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert not alive(pid)
+
+
+def alive(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_jobs_are_counted(child: Child) -> None:
