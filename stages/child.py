@@ -1,4 +1,4 @@
-"""The decode child: a long-lived process in which all media is decoded, so that a crash or a hang costs one row."""
+"""The decode child: a long-lived process that decodes all media, so that a crash or a hang costs one row."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import IO, Any
-
-import pyarrow as pa
+from typing import IO, TYPE_CHECKING, Any
 
 from manifests.errors import RowError
 from stages.media import Limits
+
+# Arrow starts a thread, and a process with threads may no longer give up its network: the child imports Arrow
+# only after it has done so.
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 # What the child may be asked to do: each is called as function(limits, **arguments) -> pa.Table.
 JOBS = {
@@ -33,8 +36,15 @@ JOBS = {
 }
 _LENGTH = struct.Struct(">QQ")
 _STDERR_BYTES = 2000
+# No job answers with more than small frames or one image; a child that says otherwise has been taken over.
+_ANSWER_BYTES = 1 << 30
 _CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
+# Landlock (linux/landlock.h; the same numbers on every architecture). Rights on files are bits: 13 in version
+# 1, then REFER, TRUNCATE, IOCTL_DEV; bits 2 and 3 are to read files and folders. Version 4 brought TCP.
+_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
+_LANDLOCK_FS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}
+_LANDLOCK_READING, _LANDLOCK_TCP = 0b1100, 0b11
 
 
 class Child:
@@ -58,9 +68,13 @@ class Child:
     def call(self, job: str, *, deadline_s: float, **arguments: Any) -> pa.Table:
         """Have one job done; `arguments` are JSON values.
 
-        Raises RowError as the job does, and `deadline`, `decoder_crashed` or `out_of_memory` when the child came to grief.
+        Raises RowError as the job does, and `deadline`, `decoder_crashed` or `out_of_memory` when the child
+        came to grief.
         """
+        import pyarrow as pa
+
         process = self._running()
+        self._said = b""
         self.counts[job] += 1
         request = json.dumps({"job": job, "arguments": arguments, "cpu_s": deadline_s}).encode()
         try:
@@ -68,13 +82,18 @@ class Child:
             header, body = self._answer(process, time.monotonic() + deadline_s)
         except TimeoutError:
             self._stop()
-            raise RowError("deadline", f"not done after {deadline_s:.0f} s; the decoder was stopped") from None
+            late = f"not done after {deadline_s:.0f} s; the decoder was stopped"
+            raise RowError("deadline", late) from None
         except (EOFError, BrokenPipeError):
             raise self._died() from None
         answer = json.loads(header)
         if "reason" in answer:
+            if answer["reason"] == "out_of_memory":
+                self._stop()
             raise RowError(answer["reason"], answer["detail"])
-        return pa.ipc.open_stream(body).read_all()
+        table = pa.ipc.open_stream(body).read_all()
+        table.validate(full=True)
+        return table
 
     def close(self) -> None:
         """End the child; it ends by itself, too, when this process does."""
@@ -86,15 +105,16 @@ class Child:
         if self._process and self._process.poll() is None:
             return self._process
         self._stop()
-        self._said = b""
-        setup = json.dumps({"limits": asdict(self.limits), "jobs": self._jobs, "path": sys.path})
+        setup = json.dumps({"limits": asdict(self.limits), "jobs": self._jobs, "parent": os.getpid()})
         quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OPENCV_FOR_THREADS_NUM": "1"}
+        path = os.pathsep.join(os.path.abspath(folder) for folder in sys.path)
+        # -P: the folder that a person stands in may hold data, and its files are no modules of ours.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "stages.child", setup],
+            [sys.executable, "-P", "-B", "-m", "stages.child", setup],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **quiet, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            env={**os.environ, **quiet, "PYTHONPATH": path},
             start_new_session=True,
         )
         return self._process
@@ -102,18 +122,17 @@ class Child:
     def _stop(self) -> None:
         process, self._process = self._process, None
         if process:
-            process.kill()
-            process.wait()
+            _ended(process, patience_s=0)
             for pipe in (process.stdin, process.stdout, process.stderr):
                 if pipe:
                     _close(pipe)
 
     def _died(self) -> RowError:
         process = self._process
-        code = process.wait() if process else 0
+        code = _ended(process) if process else 0
         said = self._last_words(process)
         self._stop()
-        if "MemoryError" in said or "Cannot allocate memory" in said or "bad_alloc" in said:
+        if any(word in self._said for word in (b"MemoryError", b"Cannot allocate memory", b"bad_alloc")):
             return RowError("out_of_memory", f"more than {self.limits.memory_bytes >> 20} MiB were asked for")
         if code == -signal.SIGXCPU:
             return RowError("deadline", "the decoder used more CPU time than its deadline allows")
@@ -123,14 +142,18 @@ class Child:
     def _answer(self, process: subprocess.Popen[bytes], until: float) -> tuple[bytes, bytes]:
         """The next message; what the child says on stderr meanwhile is drained, its end kept."""
         sizes = _LENGTH.unpack(self._exactly(process, _LENGTH.size, until))
+        if sum(sizes) > _ANSWER_BYTES:
+            self._stop()
+            raise RowError("decoder_crashed", f"an answer of {sum(sizes)} bytes, at most {_ANSWER_BYTES}")
         return self._exactly(process, sizes[0], until), self._exactly(process, sizes[1], until)
 
     def _exactly(self, process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
         held = bytearray()
         assert process.stdout and process.stderr
         while len(held) < size:
-            ready, _, _ = select.select([process.stdout, process.stderr], [], [], max(0.0, until - time.monotonic()))
-            if not ready:
+            left_s = until - time.monotonic()
+            ready, _, _ = select.select([process.stdout, process.stderr], [], [], max(0.0, left_s))
+            if not ready or left_s < 0:
                 raise TimeoutError
             if process.stderr in ready:
                 self._hear(process.stderr)
@@ -169,6 +192,15 @@ def decoder() -> Child:
     return _STATE["child"]
 
 
+def _ended(process: subprocess.Popen[bytes], patience_s: float = 5) -> int:
+    """The exit code of a child that should be ending; when it does not, it and what it started are killed."""
+    try:
+        return process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        return process.wait()
+
+
 def _close(pipe: IO[bytes]) -> None:
     try:
         pipe.close()
@@ -196,14 +228,28 @@ def _serve(setup: Mapping[str, Any]) -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    _confine(limits)
+    _confine(limits, setup["parent"])
+    sys.meta_path.insert(0, _WithoutPandas())
     while length := requests.read(_LENGTH.size):
         request = json.loads(requests.read(_LENGTH.unpack(length)[0]))
         header, body = _answer(setup["jobs"], limits, request)
         _write(answers, json.dumps(header).encode(), body)
 
 
-def _answer(jobs: Mapping[str, str], limits: Limits, request: Mapping[str, Any]) -> tuple[dict[str, str], bytes]:
+class _WithoutPandas:
+    """Arrow loads pandas, where it is there, to ask if a list is one of its series."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the decode child does without pandas")
+
+
+def _answer(
+    jobs: Mapping[str, str], limits: Limits, request: Mapping[str, Any]
+) -> tuple[dict[str, str], bytes]:
+    import pyarrow as pa
+
     _allow_cpu(request["cpu_s"])
     module, _, name = jobs[request["job"]].partition(":")
     try:
@@ -211,27 +257,42 @@ def _answer(jobs: Mapping[str, str], limits: Limits, request: Mapping[str, Any])
     except RowError as error:
         return {"reason": error.reason, "detail": error.detail}, b""
     except MemoryError:
-        return {"reason": "out_of_memory", "detail": f"more than {limits.memory_bytes >> 20} MiB were asked for"}, b""
+        detail = f"more than {limits.memory_bytes >> 20} MiB were asked for"
+        return {"reason": "out_of_memory", "detail": detail}, b""
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return {}, sink.getvalue()
 
 
-def _confine(limits: Limits) -> None:
-    """No new rights, no core, no file written, bounded memory, no network where the kernel allows to give it up."""
+def _confine(limits: Limits, parent: int) -> None:
+    """No new rights, no core, nothing written or run, bounded memory; no network where the kernel lets us."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the parent ended before its decode child began")
     libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if libc.unshare(_CLONE_NEWNET) != 0:
         libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
+    _only_read(libc)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-    if os.getppid() == 1:
-        sys.exit(0)
+
+
+def _only_read(libc: ctypes.CDLL) -> None:
+    """Give up for good to write, make, remove or run files and to use TCP, where the kernel has Landlock."""
+    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, 1)
+    if version < 1:
+        return
+    denied = (1 << _LANDLOCK_FS_BITS.get(version, 16)) - 1 & ~_LANDLOCK_READING
+    rules = struct.pack("=QQ", denied, _LANDLOCK_TCP) if version >= 4 else struct.pack("=Q", denied)
+    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), 0)
+    if ruleset >= 0:
+        libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
+        os.close(ruleset)
 
 
 def _allow_cpu(more_s: float) -> None:

@@ -1,13 +1,16 @@
-"""The one place where a container or an image from outside is opened: allow-lists, limits, and words for what is wrong."""
+"""The one place where media from outside is opened: allow-lists, limits, and words for what is wrong."""
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 from manifests.errors import RowError
 
@@ -33,12 +36,13 @@ REASONS = {
     "out_of_memory": "more memory was asked for than the decoder may use",
     "decoder_crashed": "the decoder's process died",
 }
-# Demuxers of files that people have; playlists, concat scripts, image sequences and devices are none of them.
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,ogg,asf,gif,ivf,rm,wav,mp3,flac,aac"
+# Demuxers of files that people have; playlists, concat scripts, image sequences, devices and bare H.264 or
+# HEVC without a clock are none of them.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,ivf,wav,mp3,flac,aac"
 CODECS = (
     "h264,hevc,av1,libdav1d,libaom-av1,vp8,vp9,vp6,vp6f,vp6a,libvpx,libvpx-vp9,mpeg1video,mpeg2video,mpeg4,msmpeg4,"
-    "msmpeg4v1,msmpeg4v2,mjpeg,prores,dnxhd,theora,wmv1,wmv2,wmv3,vc1,flv,h263,h263p,rawvideo,ffv1,huffyuv,png,gif,"
-    "rv30,rv40,dvvideo,cinepak,svq1,svq3,vvc,"
+    "msmpeg4v1,msmpeg4v2,mjpeg,prores,dnxhd,theora,wmv1,wmv2,wmv3,vc1,flv,h263,h263p,rawvideo,ffv1,huffyuv,png,"
+    "dvvideo,cinepak,svq1,svq3,vvc,"
     "aac,mp3,mp3float,mp2,ac3,eac3,opus,libopus,vorbis,libvorbis,flac,alac,wmav1,wmav2,amrnb,amrwb,"
     "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s32le,pcm_u8,pcm_f32le,pcm_mulaw,pcm_alaw,adpcm_ms,adpcm_ima_wav,nellymoser,speex"
 )
@@ -51,8 +55,8 @@ ORIENTATION = 0x0112
 class Limits:
     """What one file may cost; resources, so no part of a fingerprint.
 
-    `max_pixels` holds 8K video (7680 x 4320) and 64-megapixel photographs, not 13 000 x 13 000 bombs, which Pillow
-    would load with a warning.
+    `max_pixels` holds 8K video (7680 x 4320) and 64-megapixel photographs, not the 13 000 x 13 000 pixels
+    that Pillow would load with a mere warning.
     """
 
     memory_bytes: int = 4 << 30
@@ -68,7 +72,7 @@ class Limits:
 
 
 def url(location: Mapping[str, Any]) -> str:
-    """A location as FFmpeg takes it: an absolute path behind its protocol, so that no name is an option or a pattern."""
+    """A location for FFmpeg: an absolute path behind its protocol; no name is an option or a pattern."""
     path = os.path.abspath(location["path"])
     if location.get("offset") is None:
         return f"file:{path}"
@@ -76,63 +80,105 @@ def url(location: Mapping[str, Any]) -> str:
     return f"subfile,,start,{start},end,{end},,:file:{path}"
 
 
+def read(location: Mapping[str, Any], most: int) -> bytes:
+    """The first bytes at a location, none beyond a member's end; raises RowError `unreadable`."""
+    offset = location.get("offset")
+    try:
+        with open(location["path"], "rb") as handle:
+            handle.seek(offset or 0)
+            return handle.read(most if offset is None else min(most, location["size"]))
+    except OSError as error:
+        raise RowError("unreadable", f"{error.strerror}") from error
+
+
 def input_options(limits: Limits) -> dict[str, str]:
-    """The options under which every input is opened, by PyAV and by the ffmpeg command alike."""
+    """The options under which every input is opened, by PyAV and by the ffmpeg command alike.
+
+    One stream more than the limit is let through, because FFmpeg leaves out what is beyond without a word.
+    """
     return {
         "protocol_whitelist": PROTOCOLS,
         "format_whitelist": FORMATS,
         "codec_whitelist": CODECS,
         "max_pixels": str(limits.max_pixels),
-        "max_streams": str(limits.max_streams),
+        "max_streams": str(limits.max_streams + 1),
     }
 
 
 @contextmanager
 def open_video(location: Mapping[str, Any], limits: Limits) -> Iterator[av.container.InputContainer]:
-    """An open container. What content can do wrong inside the block, too, becomes a RowError with a word of REASONS."""
+    """An open container. FFmpeg's errors inside the block, too, become RowErrors with a word of REASONS."""
     import av
 
     try:
         container = av.open(url(location), options=input_options(limits), metadata_errors="replace")
     except av.error.InvalidDataError as error:
         raise RowError("not_media", f"no allowed container: {_words(error)}") from error
+    except av.error.ArgumentError as error:
+        # How FFmpeg words a demuxer outside its whitelist.
+        raise RowError("format_not_allowed", f"allowed containers are {FORMATS}") from error
     except (av.error.FFmpegError, ValueError) as error:
         raise _row_error(error) from error
     try:
         with container:
             _within(container, limits)
             yield container
-    except (av.error.FFmpegError, ValueError, IndexError) as error:
+    except av.error.FFmpegError as error:
         raise _row_error(error) from error
 
 
 def _within(container: av.container.InputContainer, limits: Limits) -> None:
     if len(container.streams) > limits.max_streams:
-        raise RowError("too_many_streams", f"{len(container.streams)} streams, at most {limits.max_streams}")
+        raise RowError("too_many_streams", f"more than {limits.max_streams} streams")
+    for stream in container.streams:
+        if stream.codec_context is not None:
+            # Set on the context as well: the container's options do not reach decoders that PyAV opens later.
+            stream.codec_context.options = {"codec_whitelist": CODECS, "max_pixels": str(limits.max_pixels)}
+            stream.codec_context.thread_type = "NONE"
+            stream.codec_context.thread_count = 1
     for stream in container.streams.video:
-        # Set on the context as well: options of the container do not reach decoders that open late.
-        stream.codec_context.options = {"max_pixels": str(limits.max_pixels)}
-        stream.thread_type = "NONE"
-        stream.codec_context.thread_count = 1
-        width, height = stream.codec_context.width, stream.codec_context.height
-        if width * height > limits.max_pixels:
+        width, height = _sides(stream)
+        if width * height > limits.max_pixels and not _attached(stream):
             raise RowError("too_many_pixels", f"{width} x {height} px, at most {limits.max_pixels} in all")
 
 
-def _row_error(error: Exception) -> RowError:
-    """An FFmpeg error in our words."""
+def _sides(stream: av.video.stream.VideoStream) -> tuple[int, int]:
+    context = stream.codec_context
+    return (context.width, context.height) if context is not None else (0, 0)
+
+
+def _attached(stream: av.video.stream.VideoStream) -> bool:
     import av
 
-    known: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+# The operating system's refusals; EPERM is none, because FFmpeg's demuxers say -1 when they just fail.
+_REFUSED = {errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG}
+
+
+def _row_error(error: Exception) -> RowError:
+    """An FFmpeg error in our words.
+
+    An input/output error means that a container promised bytes that are not there: what the file has was read
+    before, when it was hashed.
+    """
+    import av
+
+    number = getattr(error, "errno", None)
+    if number in _REFUSED:
+        return RowError("unreadable", _words(error))
+    if number == errno.EIO:
+        return RowError("truncated", "the container promises bytes that are not there")
+    known: list[tuple[type[Exception], str]] = [
         (av.error.MemoryError, "out_of_memory"),
         (av.error.EOFError, "truncated"),
         (av.error.DecoderNotFoundError, "codec_not_allowed"),
         (av.error.DemuxerNotFoundError, "format_not_allowed"),
-        ((av.error.FileNotFoundError, av.error.PermissionError, av.error.OSError), "unreadable"),
         (av.error.InvalidDataError, "decode_error"),
     ]
-    for kinds, reason in known:
-        if isinstance(error, kinds):
+    for kind, reason in known:
+        if isinstance(error, kind):
             return RowError(reason, _words(error))
     return RowError("decode_error", f"{type(error).__name__}: {_words(error)}")
 
@@ -143,56 +189,108 @@ def _words(error: Exception) -> str:
 
 
 def video_stream(container: av.container.InputContainer) -> av.video.stream.VideoStream:
-    """The first stream of moving pictures; cover art does not count. Raises RowError `no_video_stream`."""
-    import av
+    """The first stream of moving pictures; cover art does not count.
 
-    for stream in container.streams.video:
-        attached = bool(stream.disposition & av.stream.Disposition.attached_pic)
-        if not attached:
-            return stream
-    kinds = sorted({stream.type for stream in container.streams})
-    raise RowError("no_video_stream", f"the container holds {', '.join(kinds) or 'no streams'}")
+    Raises RowError: `no_video_stream`, `codec_not_allowed`.
+    """
+    stream = next((stream for stream in container.streams.video if not _attached(stream)), None)
+    if stream is None:
+        kinds = sorted({stream.type for stream in container.streams})
+        raise RowError("no_video_stream", f"the container holds {', '.join(kinds) or 'no streams'}")
+    if stream.codec_context is None:
+        raise RowError("codec_not_allowed", "a codec that FFmpeg has no decoder for")
+    if stream.codec_context.name not in CODECS.split(","):
+        raise RowError("codec_not_allowed", f"{stream.codec_context.name} is not among the allowed codecs")
+    return stream
 
 
 def open_image(location: Mapping[str, Any], limits: Limits) -> Image:
-    """An image whose header was read and whose pixels are still to be loaded, by `image.load()` within `decoding`.
+    """An image whose header was read; its pixels are still to be loaded, by `image.load()` within `decoding`.
 
-    Raises RowError: `format_not_allowed`, `not_media`, `too_many_pixels`, `truncated`.
+    Raises RowError: `unreadable`, `format_not_allowed`, `not_media`, `too_many_pixels`, `truncated`,
+    `decode_error`.
     """
     from PIL import Image, ImageFile, UnidentifiedImageError
 
     Image.MAX_IMAGE_PIXELS = limits.max_pixels
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
-            image = Image.open(_file(location), formats=IMAGE_FORMATS)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise RowError("too_many_pixels", f"{error}") from error
-    except UnidentifiedImageError as error:
-        raise RowError("format_not_allowed", f"no image of {', '.join(IMAGE_FORMATS)}") from error
-    except _IMAGE_FAULTS as error:
-        raise _image_error(error) from error
+    head = read(location, 16)
+    with decoding():
+        try:
+            image = Image.open(_source(location), formats=IMAGE_FORMATS)
+        except UnidentifiedImageError:
+            raise _unidentified(head) from None
     if image.width * image.height > limits.max_pixels:
-        raise RowError("too_many_pixels", f"{image.width} x {image.height} px, at most {limits.max_pixels} in all")
+        sides = f"{image.width} x {image.height}"
+        raise RowError("too_many_pixels", f"{sides} px, at most {limits.max_pixels} in all")
     return image
 
 
-# Pillow raises these, and no class of its own, for damaged content.
-_IMAGE_FAULTS = (OSError, ValueError, SyntaxError, EOFError, KeyError, IndexError, TypeError, OverflowError, AttributeError)
+# How images begin that Pillow could not, or was not allowed to, identify (each format's own specification).
+_ALLOWED_HEADS = {
+    b"\xff\xd8\xff": "JPEG",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"GIF8": "GIF",
+    b"RIFF": "WEBP",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"BM": "BMP",
+    b"\0\0\0\x0cjP  ": "JPEG2000",
+}
+_OTHER_HEADS = {
+    b"8BPS": "PSD",
+    b"SIMPLE  =": "FITS",
+    b"%!PS": "EPS",
+    b"\0\0\0\x0cJXL ": "JPEG XL",
+    b"\xff\x0a": "JPEG XL",
+}
+
+
+def _unidentified(head: bytes) -> RowError:
+    for magic, name in _ALLOWED_HEADS.items():
+        if head.startswith(magic):
+            return RowError("decode_error", f"begins as {name}, but the header is damaged or cut off")
+    allowed = ", ".join(IMAGE_FORMATS)
+    if head[4:8] == b"ftyp":
+        brand = head[8:12].decode("ascii", "replace")
+        return RowError("format_not_allowed", f"an ISO image of brand {brand!r}, allowed are {allowed}")
+    for magic, name in _OTHER_HEADS.items():
+        if head.startswith(magic):
+            return RowError("format_not_allowed", f"the content is {name}, allowed are {allowed}")
+    return RowError("not_media", f"the content begins with none of the marks of {allowed}")
+
+
+# Pillow raises these, and no class of its own, for damaged content (RuntimeError: AVIF).
+_IMAGE_FAULTS = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    KeyError,
+    IndexError,
+    TypeError,
+    OverflowError,
+    RuntimeError,
+    AttributeError,
+)
 
 
 @contextmanager
 def decoding() -> Iterator[None]:
-    """Around what loads or converts an image's pixels: Pillow's many exceptions become RowErrors."""
+    """Around what opens, loads or converts an image: Pillow's many exceptions become RowErrors.
+
+    A picture within a picture (an icon's PNG) over the limit is an error, not Pillow's warning.
+    """
     import struct
     import zlib
 
     from PIL import Image
 
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="PIL")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise RowError("too_many_pixels", f"{error}") from error
     except (*_IMAGE_FAULTS, struct.error, zlib.error) as error:
@@ -206,15 +304,11 @@ def _image_error(error: Exception) -> RowError:
     return RowError(reason, text)
 
 
-def _file(location: Mapping[str, Any]) -> Any:
-    """The bytes at a location as a file; a tar member is read whole, which its size bounds."""
-    import io
-
+def _source(location: Mapping[str, Any]) -> str | IO[bytes]:
+    """What Pillow opens: a file by its path, which it closes itself; of a tar member all its bytes."""
     if location.get("offset") is None:
-        return open(location["path"], "rb")
-    with open(location["path"], "rb") as handle:
-        handle.seek(location["offset"])
-        return io.BytesIO(handle.read(location["size"]))
+        return str(Path(location["path"]).absolute())
+    return io.BytesIO(read(location, location["size"]))
 
 
 def upright(image: Image) -> Image:

@@ -1,10 +1,11 @@
-"""What an asset is: its kind by its content, and its facts by its packets; nothing is decoded but one frame."""
+"""What an asset is: its kind by its content, its facts by its packets; only one frame is decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +26,24 @@ FACTS = (
     *("kind", "format", "codec", "audio", "width_px", "height_px", "rotation"),
     *("fps", "vfr", "frame_count", "duration_s"),
 )
-VIDEO_NAMES = set(".mp4 .m4v .mov .mkv .webm .avi .ts .mts .m2ts .mpg .mpeg .flv .wmv .asf .ogv .3gp .ivf .vob".split())
-IMAGE_NAMES = set(".jpg .jpeg .png .webp .gif .bmp .tif .tiff .avif .ppm .pgm .pbm .pnm .jp2 .tga .apng .jfif".split())
+VIDEO_NAMES = {
+    *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts"),
+    *(".mpg", ".mpeg", ".m2v", ".vob", ".flv", ".wmv", ".asf", ".ogv", ".ivf"),
+}
+IMAGE_NAMES = {
+    *(".jpg", ".jpeg", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".tga", ".ico"),
+}
 # A stream that ends earlier than it declares by more than both of these was cut off.
 MISSING_SHARE, MISSING_S = 0.1, 1.0
-# Frame times are uneven when their steps differ by more than this share of the usual step, and by more than rounding.
+# Frame times are uneven when their steps differ by more than this share of the usual step and than rounding.
 UNEVEN_SHARE, ROUNDING_TICKS = 0.1, 2
 
 
 class ProbeAsset(Map):
-    """Kind and facts of an asset. Audio, text, documents and unknown content are told by their kind, not failed.
+    """Kind and facts of an asset. Audio, text, documents and unknown content are told by kind, not failed.
 
-    Fails rows whose content is not what the name says, is cut off, or is outside the limits (`media.REASONS`).
+    Fails rows whose content is not what the name says, is cut off, or is outside the limits (media.REASONS).
     """
 
     reads = ("location", "source_uri")
@@ -52,8 +59,14 @@ class ProbeAsset(Map):
 
 
 def probe_file(limits: media.Limits, *, location: Mapping[str, Any], source_uri: str) -> pa.Table:
-    """One row of FACTS; runs in the decode child. Raises RowError with a word of `media.REASONS`."""
-    head = _head(location)
+    """One row of FACTS; runs in the decode child. Raises RowError with a word of `media.REASONS`.
+
+    Of an animated image (GIF, WebP, APNG, AVIF) the first frame counts. A name decides nothing; but where the
+    content is neither picture nor sound and the name promises a picture, the row fails.
+    """
+    head = media.read(location, HEAD_BYTES)
+    if not head:
+        raise RowError("empty_file", media.REASONS["empty_file"])
     kind, name = sniff(head), PurePosixPath(source_uri).suffix.lower()
     claimed = "video" if name in VIDEO_NAMES else "image" if name in IMAGE_NAMES else None
     if kind == "other" and claimed:
@@ -62,22 +75,15 @@ def probe_file(limits: media.Limits, *, location: Mapping[str, Any], source_uri:
         return _row(_video(location, limits, head))
     if kind == "image":
         return _row(_image(location, limits))
-    if claimed:
-        raise RowError("not_media", f"content is {kind}, but the name ends in {name}")
+    if claimed and kind != "audio":
+        raise RowError(
+            "not_media", f"content is {kind}, but the name ends in {name}, which promises {claimed}"
+        )
     return _row({"kind": kind})
 
 
 def _row(facts: dict[str, Any]) -> pa.Table:
     return columns.table([facts], FACTS)
-
-
-def _head(location: Mapping[str, Any]) -> bytes:
-    try:
-        with open(location["path"], "rb") as handle:
-            handle.seek(location["offset"] or 0)
-            return handle.read(HEAD_BYTES)
-    except OSError as error:
-        raise RowError("unreadable", f"{error.strerror}") from error
 
 
 def _image(location: Mapping[str, Any], limits: media.Limits) -> dict[str, Any]:
@@ -90,47 +96,52 @@ def _image(location: Mapping[str, Any], limits: media.Limits) -> dict[str, Any]:
 
 
 def _video(location: Mapping[str, Any], limits: media.Limits, head: bytes) -> dict[str, Any]:
+    """Opened twice, for the packets and for one frame: not every container can be sought to its start."""
     try:
         with media.open_video(location, limits) as container:
-            return _facts(container, limits)
+            facts = _facts(container, limits)
     except RowError as error:
         if error.reason == "not_media" and head[4:8] == b"ftyp":
             raise RowError("truncated", "the file begins as MP4, but its index (moov) is missing") from error
         raise
+    if facts["kind"] == "audio":
+        return facts
+    with media.open_video(location, limits) as container:
+        return {**facts, **_first_frame(container)}
 
 
 def _facts(container: av.container.InputContainer, limits: media.Limits) -> dict[str, Any]:
-    names = {stream.type: stream.codec_context.codec.canonical_name for stream in reversed(container.streams) if stream.codec_context}
+    known = [stream for stream in container.streams if stream.codec_context]
+    names = {stream.type: stream.codec_context.codec.canonical_name for stream in reversed(known)}
     container_format = container.format.name.split(",")[0]
     try:
         stream = media.video_stream(container)
-    except RowError:
-        if "audio" in names:
+    except RowError as error:
+        if error.reason == "no_video_stream" and "audio" in names:
             return {"kind": "audio", "format": container_format, "audio": names["audio"]}
         raise
     times = _scan(container, stream)
     _whole(container, stream, times)
     _not_too_long(times, limits)
-    frame_facts = _first_frame(container, stream)
     return {
         "kind": "video",
         "format": container_format,
         "codec": stream.codec_context.codec.canonical_name,
         "audio": names.get("audio"),
-        **frame_facts,
         "fps": len(times.pts) / times.seconds if times.seconds else None,
         "vfr": times.uneven,
         "frame_count": len(times.pts),
-        "duration_s": float(times.seconds),
+        "duration_s": times.seconds,
     }
 
 
 @dataclass
 class Times:
-    """When the packets of a video stream are shown, in ticks of `base`; `ends_s` is where any stream's data ends."""
+    """When a video stream's packets are shown, in ticks of `base`; by `ends_s` every stream has ended."""
 
     base: Fraction
     pts: list[int] = field(default_factory=list)
+    latest: int | None = None
     last_ticks: int = 0
     packets: int = 0
     ends_s: float = 0.0
@@ -149,7 +160,7 @@ class Times:
 
     def _steps(self) -> list[int]:
         ordered = sorted(self.pts)
-        return sorted(b - a for a, b in zip(ordered, ordered[1:], strict=False))
+        return sorted(b - a for a, b in pairwise(ordered))
 
     @property
     def uneven(self) -> bool:
@@ -178,15 +189,19 @@ def _note(times: Times, packet: av.packet.Packet[Any], stream: av.video.stream.V
     if packet.stream_index != stream.index:
         return
     times.packets += 1
-    if not packet.is_discard:
-        if not times.pts or packet.pts > max(times.pts[-1], 0):
-            times.last_ticks = packet.duration or 0
-        times.pts.append(packet.pts)
+    if packet.is_discard:
+        return
+    if times.latest is None or packet.pts > times.latest:
+        times.latest, times.last_ticks = packet.pts, packet.duration or 0
+    times.pts.append(packet.pts)
 
 
 def _whole(container: av.container.InputContainer, stream: av.video.stream.VideoStream, times: Times) -> None:
-    """Raises RowError `truncated` when packets are missing at the end."""
-    if stream.frames and times.packets < stream.frames:
+    """Raises RowError `truncated` when packets are missing at the end.
+
+    Only MP4's table counts packets exactly; an AVI header counts frames that are repeated without a packet.
+    """
+    if container.format.name.startswith("mov") and times.packets < stream.frames:
         raise RowError("truncated", f"{times.packets} of {stream.frames} frames are there")
     if not times.packets:
         raise RowError("truncated", "the video stream holds no packets")
@@ -202,11 +217,10 @@ def _not_too_long(times: Times, limits: media.Limits) -> None:
         raise RowError("too_long", f"{times.seconds:.0f} s, at most {limits.max_duration_s:.0f} s")
 
 
-def _first_frame(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> dict[str, Any]:
-    """Size as displayed, and the clockwise turn that leads there."""
-    container.seek(stream.start_time or 0, stream=stream, backward=True, any_frame=False)
-    for frame in container.decode(stream):
-        rotation = -frame.rotation % 360
+def _first_frame(container: av.container.InputContainer) -> dict[str, Any]:
+    """Size as displayed, and the clockwise turn that leads there, to the nearest quarter."""
+    for frame in container.decode(media.video_stream(container)):
+        rotation = -90 * round(frame.rotation / 90) % 360
         sides = (frame.width, frame.height) if rotation % 180 == 0 else (frame.height, frame.width)
         return {"width_px": sides[0], "height_px": sides[1], "rotation": rotation}
     raise RowError("decode_error", "no frame of the video stream can be decoded")
