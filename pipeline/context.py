@@ -7,8 +7,9 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import pyarrow as pa
 
@@ -21,8 +22,9 @@ from pipeline.orders import count_rows, write_orders
 from pipeline.progress import Log, Progress
 from pipeline.recipe import Recipe
 from pipeline.stock import Stock
+from pipeline.model import ModelWork
 from pipeline.worker import Chain, Opener
-from stages.base import Map, Stage
+from stages.base import Map, Model, Stage
 
 FAILED_AFTER_ROWS = 100
 # Which step judges the rules that follow which: measures are all taken before any of them rejects a clip.
@@ -36,6 +38,8 @@ class Engine(Protocol):
     def workers(self) -> int: ...
 
     def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]: ...
+
+    def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]: ...
 
 
 @dataclass(frozen=True)
@@ -57,17 +61,26 @@ class Context:
         return stock
 
     def _complete(self, step: str, stages: tuple[Stage, ...], missing: Iterable[tuple[str, pa.Table]]) -> None:
-        maps = tuple(stage for stage in stages if isinstance(stage, Map))
-        chain = Chain(self.out, step, maps, self.run, self.recipe.resources.limits)
-        orders = write_orders(self.out / "orders" / step, missing, self.recipe.resources.order_rows, self.engine.workers)
-        if orders:
-            self.work(step, chain, orders)
+        """Have the first of these stages done where it is missing; map stages that follow a map stage are fused with it."""
+        resources = self.recipe.resources
+        orders = write_orders(self.out / "orders" / step, missing, resources.order_rows, self.engine.workers)
+        if not orders:
+            return
+        if isinstance(stages[0], Model):
+            work = ModelWork(self.out, step, stages[0], resources.limits)
+            self._follow(step, work.name, orders, self.engine.run_model(work, orders))
+            return
+        fused = tuple(takewhile(lambda stage: isinstance(stage, Map), stages))
+        self.work(step, Chain(self.out, step, cast(tuple[Map, ...], fused), self.run, resources.limits), orders)
 
     def work(self, step: str, opener: Opener, orders: list[Path]) -> None:
         """Have the orders worked off; raises ManifestError when too large a share of the rows fails."""
-        progress = Progress(self.log, f"{step}: {opener.name}", count_rows(orders))
+        self._follow(step, opener.name, orders, self.engine.run(opener, orders))
+
+    def _follow(self, step: str, name: str, orders: list[Path], reports: Iterator[pa.Table]) -> None:
+        progress = Progress(self.log, f"{step}: {name}", count_rows(orders))
         done = failed = 0
-        for report in self.engine.run(opener, orders):
+        for report in reports:
             self.log.add(step, report)
             progress.add(report)
             numbers = report.to_pylist()
@@ -127,7 +140,7 @@ class Context:
 
     def maps(self, step: str) -> tuple[Stage, ...]:
         """The stages of a step that keep results by row."""
-        return tuple(stage for stage in self.recipe.stages[step] if isinstance(stage, Map))
+        return tuple(stage for stage in self.recipe.stages[step] if isinstance(stage, Map | Model))
 
 
 @dataclass

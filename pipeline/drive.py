@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from manifests.errors import ManifestError, RecipeError, nearest
 from pipeline.context import Context
+from pipeline.model import ModelWork
 from pipeline.progress import Log
 from pipeline.recipe import EMBEDDED, Recipe, Source, check_graph, load
 from pipeline.steps import GIVEN, SHAPES, run_steps
@@ -30,6 +31,11 @@ class LateCluster:
         from pipeline.run import Cluster
 
         return Cluster(self.workers, self.address).run(opener, orders)
+
+    def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]:
+        from pipeline.run import Cluster
+
+        return Cluster(self.workers, self.address).run_model(work, orders)
 
 
 def run_recipe(

@@ -13,7 +13,9 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from pipeline.model import ModelWork
 from pipeline.worker import Opener
+from stages.base import Tensors
 
 # Blocks hold the paths of orders and small reports, so the store never needs more.
 OBJECT_STORE_BYTES = 256 << 20
@@ -31,15 +33,38 @@ class Cluster:
 
         A worker that dies is replaced and its order done again (the worker's journal ends that after three times).
         """
-        self._connect()
+        self.connect()
         blocks = [pa.table({"order": [str(path)]}) for path in orders]
-        function = _named(opener)
+        function = _named(opener.name, lambda batch: _opened(opener)(Path(batch["order"][0].as_py())))
         data = ray.data.from_arrow(blocks).map_batches(
             function, batch_size=1, batch_format="pyarrow", zero_copy_batch=True, num_cpus=1
         )
         yield from data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
 
-    def _connect(self) -> None:
+    def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]:
+        """As `run`, for a model: preparation on CPU tasks overlaps the forward passes of an actor pool."""
+        self.connect()
+        gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]  # Ray leaves it untyped
+        prepared = ray.data.from_arrow([pa.table({"order": [str(path)]}) for path in orders]).map_batches(
+            _named(f"Prepare{work.name}", lambda batch: work.prepared(Path(batch["order"][0].as_py()))),
+            batch_size=1,
+            batch_format="pyarrow",
+            num_cpus=0.5,
+        )
+        forwarded = prepared.map_batches(
+            type(f"Forward{work.name}", (_Forward,), {}),
+            fn_constructor_args=(work,),
+            batch_size=work.stage.batch_rows,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(size=max(1, gpus)),
+            num_gpus=1 if gpus else 0,
+            # Another share than preparation's, so that Ray does not fuse the two and they overlap.
+            num_cpus=0.25,
+        )
+        yield from forwarded.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+
+    def connect(self) -> None:
+        """Start Ray here, or join the cluster at `address`; does nothing when that was done."""
         if ray.is_initialized():
             return
         local: dict[str, Any] = {} if self.address else {"num_cpus": self.workers, "object_store_memory": OBJECT_STORE_BYTES}
@@ -55,11 +80,21 @@ def _opened(opener: Opener) -> Callable[[Path], pa.Table]:
     return opener.open()
 
 
-def _named(opener: Opener) -> Callable[[pa.Table], pa.Table]:
-    """A function that Ray shows under the names of the stages fused in it."""
+class _Forward:
+    """A model in an actor of the pool."""
 
-    def work(batch: pa.Table) -> pa.Table:
-        return _opened(opener)(Path(batch["order"][0].as_py()))
+    def __init__(self, work: ModelWork) -> None:
+        self._work = work.opened()
 
-    work.__name__ = work.__qualname__ = opener.name
+    def __call__(self, batch: Tensors) -> pa.Table:
+        return self._work(batch)
+
+
+def _named(name: str, function: Callable[[pa.Table], Any]) -> Callable[[pa.Table], Any]:
+    """The function as Ray shows it: under the names of the stages fused in it."""
+
+    def work(batch: pa.Table) -> Any:
+        return function(batch)
+
+    work.__name__ = work.__qualname__ = name
     return work

@@ -8,10 +8,10 @@ import resource
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import psutil
 import pyarrow as pa
@@ -25,6 +25,7 @@ from stages import child
 from stages.base import Map, Stage, Work
 from stages.media import Limits
 
+T = TypeVar("T")
 ATTEMPTS = 3
 # The jobs that decode media whole; a probe reads packets and one frame.
 DECODES = {"split", "image", "cut"}
@@ -114,9 +115,9 @@ def _through(chain: Chain, opened: list[tuple[Map, Work]], live: pa.Table) -> pa
         before = _spent()
         results = results_of(chain.out, chain.step, stage)
         live = live.select([n for n in live.column_names if n != "input"])
-        done = _measured(stage, work, results, _given(chain.out, stage, live))
-        keyed = _keyed(done, inputs(live, stage.reads), live["id"], results.key)
-        written = results.write(keyed, live["bucket"][0].as_py())
+        done = _measured(stage, work, results, given_to(chain.out, stage, live))
+        complete = keyed(done, inputs(live, stage.reads), live["id"], results.key)
+        written = results.write(complete, live["bucket"][0].as_py())
         reports.append(_report(stage, live, written, before))
         live = _next(live, written, results)
     return pa.Table.from_pylist(reports, schema=REPORT)
@@ -130,7 +131,7 @@ def _next(live: pa.Table, written: pa.Table, results: Results) -> pa.Table:
     return after.append_column("bucket", pa.array([bucket] * len(after), pa.string()))
 
 
-def _given(out: Path, stage: Stage, live: pa.Table) -> pa.Table:
+def given_to(out: Path, stage: Stage, live: pa.Table) -> pa.Table:
     """Exactly `id` and what the stage reads, side values fetched from their files."""
     given = {"id": live["id"]}
     for name in stage.reads:
@@ -140,23 +141,27 @@ def _given(out: Path, stage: Stage, live: pa.Table) -> pa.Table:
 
 def _measured(stage: Stage, work: Work, results: Results, given: pa.Table) -> pa.Table:
     """The stage's result for every given row: its own, or a failure; never fewer rows than were given."""
+    made, errors = apart(lambda rows: checked(stage, work(rows), results, rows), given)
+    return pa.concat_tables([*made, failed(stage, results, errors)])
+
+
+def apart(work: Callable[[pa.Table], T], given: pa.Table) -> tuple[list[T], dict[str, str]]:
+    """What the work makes of a table; where it raises, of its rows one by one. Returns (made, error by id)."""
     try:
-        return _checked(stage, work(given), results, given)
+        return [work(given)], {}
     except (RecipeError, ManifestError):
         raise
-    except OSError as error:
-        if error.errno in _MACHINE_ERRORS:
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
             raise
-        return _apart(stage, work, results, given)
-    except Exception:
-        return _apart(stage, work, results, given)
-
-
-def _apart(stage: Stage, work: Work, results: Results, given: pa.Table) -> pa.Table:
-    if len(given) > 1:
-        single = [given.slice(n, 1) for n in range(len(given))]
-        return pa.concat_tables([_measured(stage, work, results, row) for row in single])
-    return _empty(stage, results, [given["id"][0].as_py()], _last_error())
+        if len(given) == 1:
+            return [], {given["id"][0].as_py(): _last_error()}
+    made, errors = list[T](), dict[str, str]()
+    for n in range(len(given)):
+        more, bad = apart(work, given.slice(n, 1))
+        made += more
+        errors |= bad
+    return made, errors
 
 
 def _last_error() -> str:
@@ -168,7 +173,7 @@ def _last_error() -> str:
     return f"exception: {kind} {detail} ({lines[-3].strip() if len(lines) > 3 else 'no frame'})"
 
 
-def _checked(stage: Stage, done: pa.Table, results: Results, given: pa.Table) -> pa.Table:
+def checked(stage: Stage, done: pa.Table, results: Results, given: pa.Table) -> pa.Table:
     """The declared columns, no more and no fewer; a row that got no result is failed, one that nobody asked for is a bug."""
     expected = {results.key, *stage.writes}
     if {*done.column_names} - {"error"} != expected:
@@ -181,17 +186,19 @@ def _checked(stage: Stage, done: pa.Table, results: Results, given: pa.Table) ->
     asked = given["id"].to_pylist()
     if answered - set(asked) or (not results.makes_rows and len(done) != len(answered)):
         raise RecipeError(f"{stage.name} returned rows that it was not given, or one twice")
-    lost = [id_ for id_ in asked if id_ not in answered]
-    return pa.concat_tables([done, _empty(stage, results, lost, "no_result: the stage returned no row for it")])
+    lost = {id_: "no_result: the stage returned no row for it" for id_ in asked if id_ not in answered}
+    return pa.concat_tables([done, failed(stage, results, lost)])
 
 
-def _empty(stage: Stage, results: Results, ids: list[str], error: str) -> pa.Table:
+def failed(stage: Stage, results: Results, errors: Mapping[str, str]) -> pa.Table:
+    """Results that say why there are none, by id of the row."""
     names = sorted({results.key, *stage.writes})
     schema = pa.schema([*((n, columns.column(n).type) for n in names), ("error", pa.string())])
-    return pa.Table.from_pylist([{results.key: id_, "error": error} for id_ in ids], schema=schema)
+    rows = [{results.key: id_, "error": error} for id_, error in errors.items()]
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
-def _keyed(done: pa.Table, digests: pa.Array, ids: pa.ChunkedArray, key: str) -> pa.Table:
+def keyed(done: pa.Table, digests: pa.Array, ids: pa.ChunkedArray, key: str) -> pa.Table:
     by_id = dict(zip(ids.to_pylist(), digests.to_pylist(), strict=True))
     return done.append_column("input", pa.array([by_id[id_] for id_ in done[key].to_pylist()], pa.string()))
 

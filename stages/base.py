@@ -7,15 +7,19 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
 
 from manifests import columns
 from manifests.errors import RowError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 Work = Callable[[pa.Table], pa.Table]
 Row = Mapping[str, Any]
+Tensors = Mapping[str, "np.ndarray[Any, Any]"]
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,22 @@ class Map(Stage):
         raise NotImplementedError(f"{self.name} lacks open()")
 
 
+@dataclass(frozen=True)
 class Model(Stage):
-    """Work of a model, 1:1: `prepare` runs on CPU workers, `forward` on the device, batched across parts."""
+    """Work of a model, 1:1: `prepare` runs on CPU workers, `forward` on the device, batched across parts.
 
-    def open(self) -> tuple[Callable[[pa.Table], Any], Callable[[Any], pa.Table]]:
-        """Returns (prepare, forward): table to batch of tensors, batch to a table of `id` and `writes`."""
-        raise NotImplementedError(f"{self.name} lacks open()")
+    `batch_rows` is the most rows that `forward` is given at once; it is a setting because it changes arithmetic.
+    """
+
+    batch_rows: int = 32
+
+    def prepare(self) -> Callable[[pa.Table], Tensors]:
+        """Opens what turns a table of `id` and `reads` into tensors, each with one entry a row, in order."""
+        raise NotImplementedError(f"{self.name} lacks prepare()")
+
+    def forward(self) -> Callable[[Tensors], pa.Table]:
+        """Opens the model, once per actor; returns the work on tensors and `id`, which gives `id` and `writes`."""
+        raise NotImplementedError(f"{self.name} lacks forward()")
 
 
 class Whole(Stage):

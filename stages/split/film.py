@@ -180,11 +180,10 @@ class _Eyes:
 
     def digest(self, frame: av.VideoFrame, luma: Pixels) -> bytes:
         """8 bytes of what the decoder gave: thinned luma and, where they are planes, thinned chroma."""
-        found = hashlib.blake2b(luma, digest_size=8)
+        found = hashlib.blake2b(luma.tobytes(), digest_size=8)
         if frame.format.name in _CHROMA_PLANES:
             for plane in frame.planes[1:3]:
-                lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]
-                found.update(np.ascontiguousarray(lines[::4, ::4]))
+                found.update(_lines(plane, plane.width)[: plane.height : 4, ::4].tobytes())
         return found.digest()
 
     def _plane(self, frame: av.VideoFrame) -> Pixels:
@@ -194,10 +193,15 @@ class _Eyes:
 
 
 def _array(frame: av.VideoFrame, channels: int) -> Pixels:
-    """The first plane without the padding at the end of its lines."""
-    plane = frame.planes[0]
-    lines = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width * channels]
+    """The first plane as (height, width) or (height, width, channels)."""
+    lines = _lines(frame.planes[0], frame.width * channels)[: frame.height]
     return lines.reshape(frame.height, frame.width, channels) if channels > 1 else lines
+
+
+def _lines(plane: av.video.plane.VideoPlane, used: int) -> Pixels:
+    """A plane's lines, without the padding at their ends."""
+    found: Pixels = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:, :used]
+    return found
 
 
 def _full_range(luma: Pixels, frame: av.VideoFrame) -> Pixels:

@@ -37,11 +37,13 @@ class FrameMeasures:
 
         Where a stream changes its size in the middle, the change from one frame to the next is unknown.
         """
-        comparable = before is not None and before.shape == luma.shape
+        change = math.nan
+        if before is not None and before.shape == luma.shape:
+            change = float(cv2.absdiff(luma, before).mean()) / 255
         self.luma.append(float(luma.mean()) / 255)
         self.black.append(is_black(luma))
         self.detail.append(spread(colour))
-        self.change.append(float(cv2.absdiff(luma, before).mean()) / 255 if comparable else math.nan)
+        self.change.append(change)
         self.digests.append(digest)
 
     def of_clip(self, first: int, end: int) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Stages that misbehave, for tests of the worker; columns are borrowed from the product's list."""
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from manifests import columns
 from manifests.errors import RowError
-from stages.base import Map, Row, Work, per_row
+from stages.base import Map, Model, Row, Tensors, Work, per_row
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,35 @@ class WrongColumns(Map):
 
     def open(self) -> Work:
         return lambda table: pa.table({"id": table["id"], "blur": pa.array([0.0] * len(table))})
+
+
+@dataclass(frozen=True)
+class Sines(Model):
+    """luma_mean by a fixed linear layer on sines of fps and duration: small, but a forward pass over a batch."""
+
+    reads = ("fps", "duration_s", "codec")
+    writes = ("luma_mean",)
+    batch_rows: int = 4
+
+    def prepare(self) -> Callable[[pa.Table], Tensors]:
+        def prepare(table: pa.Table) -> Tensors:
+            if "crash" in table["codec"].to_pylist():
+                raise RowError("decode_error", "this one cannot be prepared")
+            values = np.array([table["fps"].to_numpy(), table["duration_s"].to_numpy()], np.float64).T
+            return {"x": np.sin(values), "odd": np.array([c == "odd" for c in table["codec"].to_pylist()])}
+
+        return prepare
+
+    def forward(self) -> Callable[[Tensors], pa.Table]:
+        weights = np.array([0.25, 0.75])
+
+        def forward(batch: Tensors) -> pa.Table:
+            if batch["odd"].any():
+                raise FloatingPointError("this one cannot be forwarded")
+            assert len(batch["x"]) <= self.batch_rows
+            return pa.table({"id": pa.array(batch["id"].tolist(), pa.string()), "luma_mean": batch["x"] @ weights})
+
+        return forward
 
 
 def assets(**codecs: str) -> pa.Table:

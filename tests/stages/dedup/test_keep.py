@@ -46,7 +46,7 @@ def test_no_chain_deletes_a_row() -> None:
 )
 def test_order_of_keeping(better: dict[str, object], order: tuple[str, ...], kept: str) -> None:
     """Larger first in the stated order, null last, and the smaller id in the end."""
-    rows = table(row("a", 1, 1), row("b", 1, 1, **better))
+    rows = table(row("a", 1, 1), {**row("b", 1, 1), **better})
     lost = {"a": "b", "b": "a"}[kept]
     assert {lost: ("perceptual", kept)} == marked(rows, pairs(("a", "b", "perceptual", 2.0)), order=order)
 
@@ -100,7 +100,7 @@ def test_verdict_says_why() -> None:
     """Step, fate, level, kept row and distance, in the schema of verdicts."""
     made = MarkDuplicates().run(table(row("a", 1), row("b", 1)), pairs(("a", "b", "perceptual", 2.5)))
     assert verdicts.SCHEMA == made.schema
-    expected = ("dedup", "duplicate", "perceptual", "a", "distance 2.5 of at most 8 bits", None)
+    expected = ("dedup", "duplicate", "perceptual", "a", "distance 2.5 of at most 10 bits", None)
     assert expected == tuple(made.to_pylist()[0][name] for name in verdicts.SCHEMA.names[1:])
     assert 1 == len(verdicts.first(made))
 
@@ -154,7 +154,7 @@ def test_laws_of_keeping(live: set[str], edges: list[Edge], order: list[str]) ->
     edges = [(min(e[:2]), max(e[:2]), *e[2:]) for e in edges if e[0] != e[1]]
     made = marked(table(*(row(name, 1, 1) for name in NAMES if name in live)), pairs(*edges))
     kept = live - made.keys()
-    near = {frozenset(edge[:2]) for edge in edges if edge[3] <= 8}
+    near = {frozenset(edge[:2]) for edge in edges if edge[3] <= {"perceptual": 10, "part": 8}[edge[2]]}
     assert made.keys() <= live
     assert all(of in kept and frozenset((name, of)) in near for name, (_, of) in made.items())
     assert not [edge for edge in near if edge <= kept]

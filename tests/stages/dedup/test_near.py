@@ -14,7 +14,7 @@ HASHES: Hashes = RNG.integers(0, 1 << 64, 60, np.uint64)
 def neighbours_of(hashes: Hashes, radius_bits: int) -> Hashes:
     """Each hash with exactly so many bits changed, at random places."""
     places = np.array([RNG.permutation(64)[:radius_bits] for _ in hashes], np.uint64)
-    return hashes ^ (np.uint64(1) << places).sum(axis=1, dtype=np.uint64)
+    return np.asarray(hashes ^ (np.uint64(1) << places).sum(axis=1, dtype=np.uint64), np.uint64)
 
 
 @pytest.mark.parametrize("flat_hashes", [1000, 0])

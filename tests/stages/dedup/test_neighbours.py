@@ -30,7 +30,7 @@ def clip(frames: int, seed: int, start: int = 0) -> list[int]:
 def test_within_the_radius() -> None:
     """10 bits are near, 12 are not; the smaller id stands first."""
     rows = [row("b", ALTERNATING), row("a", flipped(ALTERNATING, 10)), row("c", flipped(ALTERNATING, 12, 40))]
-    assert [("a", "b", "perceptual", 10.0)] == found(*rows)
+    assert [("a", "b", "perceptual", 10.0)] == found(*rows, graph_radius_bits=10)
 
 
 def test_equal_contents_hang_on_their_first() -> None:
@@ -141,7 +141,7 @@ SHAPES = st.lists(st.tuples(st.lists(HASH, min_size=1, max_size=4), st.sampled_f
 def test_graph_is_exact_and_free_of_order(
     shapes: list[tuple[list[int | None], float]], random: object
 ) -> None:
-    """Every pair within the limits is found, none else, whatever the order of the rows (compared one by one)."""
+    """Every pair within the limits is found and none else, as by comparing all; the order of rows is free."""
     rows = [row(f"{n}", *hashes, kind="video", duration_s=s) for n, (hashes, s) in enumerate(shapes)]
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined] # Hypothesis gives a random.Random
@@ -149,7 +149,7 @@ def test_graph_is_exact_and_free_of_order(
         (str(a["id"]), str(b["id"]))
         for n, a in enumerate(rows)
         for b in rows[n + 1 :]
-        if a["duration_s"] == b["duration_s"] and mean_bits(a, b) <= 10
+        if a["duration_s"] == b["duration_s"] and mean_bits(a, b) <= 12
     ]
     assert expected == [(a, b) for a, b, level, _ in found(*shuffled) if level == "perceptual"]
     assert found(*rows) == found(*shuffled)

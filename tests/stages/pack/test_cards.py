@@ -3,7 +3,6 @@
 import gc
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,22 +91,13 @@ def test_duckdb_counts(write: Write) -> None:
 
 
 @pytest.mark.xdist_group("ray")
-@pytest.mark.filterwarnings("ignore")
-def test_ray_counts(write: Write) -> None:
+def test_ray_counts(write: Write, ray_session: None) -> None:
     """Ray Data reads the tars of a dataset with raw members."""
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     import ray
 
     folder = write("video", 9)
-    started = not ray.is_initialized()
-    if started:
-        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, configure_logging=False)
-    try:
-        tars = sorted(str(path) for path in (folder / "shards").glob("*.tar"))
-        rows = ray.data.read_webdataset(tars, decoder=False).take_all()
-    finally:
-        if started:
-            ray.shutdown()
+    tars = sorted(str(path) for path in (folder / "shards").glob("*.tar"))
+    rows = ray.data.read_webdataset(tars, decoder=False).take_all()
     assert 9 == len({row["__key__"] for row in rows})
 
 

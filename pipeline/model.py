@@ -1,0 +1,101 @@
+"""A model stage at work: prepared on CPU workers, forwarded in batches across parts, written as parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from manifests.store import inputs
+from pipeline.worker import REPORT, apart, checked, failed, given_to, keyed, results_of
+from stages import child
+from stages.base import Model, Tensors
+from stages.media import Limits
+
+# What travels beside the tensors: a row's id, the digest of what was read of it, its bucket.
+BESIDE = ("id", "input", "bucket")
+
+
+@dataclass(frozen=True)
+class ModelWork:
+    """One model stage of one step: `prepared` makes tensors of an order, `opened` is the model, `written` keeps results."""
+
+    out: Path
+    step: str
+    stage: Model
+    limits: Limits
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    def prepared(self, order: Path) -> dict[str, np.ndarray[Any, Any]]:
+        """Tensors of the order's rows and what travels beside them; rows that cannot be prepared are written as failed."""
+        child.configure(self.limits)
+        rows = pq.read_table(order)
+        prepare = _prepare(self.stage)
+        digests = inputs(rows, self.stage.reads).to_pylist()
+        beside = dict(zip(rows["id"].to_pylist(), zip(digests, rows["bucket"].to_pylist(), strict=True), strict=True))
+        made, errors = apart(lambda given: {**prepare(given), "id": _words(given["id"].to_pylist())}, given_to(self.out, self.stage, rows))
+        self._write(failed(self.stage, self._results, errors), beside)
+        if not made:
+            return {name: _words([]) for name in BESIDE}
+        tensors = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
+        ids = tensors["id"].tolist()
+        return {**tensors, "input": _words([beside[i][0] for i in ids]), "bucket": _words([beside[i][1] for i in ids])}
+
+    def opened(self) -> Callable[[Tensors], pa.Table]:
+        """Opens the model; returns the work on a batch, whose rows fail alone where the model raises."""
+        forward = self.stage.forward()
+
+        def work(batch: Tensors) -> pa.Table:
+            begun_s = time.process_time()
+            at = {id_: n for n, id_ in enumerate(batch["id"].tolist())}
+            tensors = {name: tensor for name, tensor in batch.items() if name not in BESIDE}
+
+            def done(rows: pa.Table) -> pa.Table:
+                chosen = [at[id_] for id_ in rows["id"].to_pylist()]
+                part = {name: tensor[chosen] for name, tensor in tensors.items()}
+                return checked(self.stage, forward({**part, "id": batch["id"][chosen]}), self._results, rows)
+
+            made, errors = apart(done, pa.table({"id": list(at)}))
+            table = pa.concat_tables([*made, failed(self.stage, self._results, errors)])
+            beside = dict(zip(batch["id"].tolist(), zip(batch["input"].tolist(), batch["bucket"].tolist(), strict=True), strict=True))
+            self._write(table, beside)
+            return _report(self.name, table, time.process_time() - begun_s)
+
+        return work
+
+    @property
+    def _results(self) -> Any:
+        return results_of(self.out, self.step, self.stage)
+
+    def _write(self, table: pa.Table, beside: dict[str, tuple[str, str]]) -> None:
+        """One part for each bucket among the rows."""
+        ids = table["id"].to_pylist()
+        for bucket in sorted({beside[id_][1] for id_ in ids}):
+            mine = table.filter(pa.array([beside[id_][1] == bucket for id_ in ids]))
+            digests = pa.array([beside[id_][0] for id_ in mine["id"].to_pylist()], pa.string())
+            self._results.write(keyed(mine, digests, mine["id"], "id"), bucket)
+
+
+@lru_cache(maxsize=4)
+def _prepare(stage: Model) -> Callable[[pa.Table], Tensors]:
+    return stage.prepare()
+
+
+def _words(values: list[str]) -> np.ndarray[Any, Any]:
+    return np.array(values, dtype=object)
+
+
+def _report(name: str, table: pa.Table, cpu_s: float) -> pa.Table:
+    bad = len(table) - table["error"].null_count
+    row = {"stage": name, "rows": len(table), "failed": bad, "decodes": 0, "model_calls": 1, "media_s": 0.0, "cpu_s": cpu_s}
+    return pa.Table.from_pylist([row], schema=REPORT)
