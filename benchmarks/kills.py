@@ -46,8 +46,8 @@ def digests(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out)): sha256(path) for path in found}
 
 
-def killed(corpus: Path, out: Path) -> list[tuple[str, int]]:
-    """Kill at each moment and at each commit, one after the other in the same work directory; then let it end."""
+def killed_in_time(corpus: Path, out: Path) -> list[tuple[str, int]]:
+    """Kill one run after the other, each later than the one before, then let it end."""
     deaths: list[tuple[str, int]] = []
     for moment_s in MOMENTS_S:
         process = start(corpus, out)
@@ -56,10 +56,13 @@ def killed(corpus: Path, out: Path) -> list[tuple[str, int]]:
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
         deaths.append((f"after {moment_s:.0f} s", process.wait()))
-    for step in SHAPES:
-        deaths.append((f"commit of {step}", start(corpus, out, f"{step}/record.json").wait()))
-    deaths.append(("left alone", start(corpus, out).wait()))
-    return deaths
+    return [*deaths, ("left alone", start(corpus, out).wait())]
+
+
+def killed_at_commits(corpus: Path, out: Path) -> list[tuple[str, int]]:
+    """Kill at the commit of each step in turn, then let it end."""
+    deaths = [(f"commit of {step}", start(corpus, out, f"{step}/record.json").wait()) for step in SHAPES]
+    return [*deaths, ("left alone", start(corpus, out).wait())]
 
 
 def main(corpus: Path, work: Path) -> int:
@@ -68,10 +71,12 @@ def main(corpus: Path, work: Path) -> int:
     runs = {"two workers": (corpus, 2), "one worker": (corpus, 1), "renamed folder": (renamed, 2)}
     for name, (source, workers) in runs.items():
         start(source, work / name, workers=workers).wait()
-    for moment, code in killed(corpus, work / "killed"):
-        print(f"  {moment:<18} exit code {code}")
+    kills = {"killed in time": killed_in_time, "killed at commits": killed_at_commits}
+    for name, kill in kills.items():
+        for moment, code in kill(corpus, work / name):
+            print(f"  {moment:<18} exit code {code}")
     expected, wrong = digests(work / "two workers"), 0
-    for name in (*runs, "killed"):
+    for name in (*runs, *kills):
         same = digests(work / name) == expected and expected != {}
         findings = verify(work / name)
         wrong += not same or bool(findings)

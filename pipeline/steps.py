@@ -146,7 +146,11 @@ def _pairs(context: Context, earlier: Manifest, find: FindNeighbours) -> pa.Tabl
 
 
 def _content(rows: pa.Table) -> str:
-    return hashlib.sha256(json.dumps(rows.to_pylist(), sort_keys=True).encode()).hexdigest()
+    """The digest of a table's values, by their Arrow bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows.combine_chunks())
+    return hashlib.sha256(sink.getvalue()).hexdigest()
 
 
 def pack(context: Context, before: str) -> None:

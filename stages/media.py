@@ -34,6 +34,8 @@ REASONS = {
     "decode_error": "the decoder gave up on damaged content",
     "deadline": "not done within its deadline; the decoder was stopped",
     "out_of_memory": "more memory was asked for than the decoder may use",
+    "encode_failed": "the encoder gave up, or the picture has no range that could be encoded",
+    "cut_mismatch": "a clip was cut to another number of frames than it has",
     "decoder_crashed": "the decoder's process died",
 }
 # Demuxers of files that people have; playlists, concat scripts, image sequences, devices and bare H.264 or

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from stages.dedup.looks import Flags, Looks, Numbers, best_part, frame_by_frame
-from stages.dedup.near import Indices, Search, open_search
+from stages.dedup.near import Indices, open_search
 
 # Rows that are searched for at once, and pairs that are compared at once: both bound memory only.
-ROWS_AT_ONCE = 256
+ROWS_AT_ONCE = 1024
 PAIRS_AT_ONCE = 1 << 13
 # With fewer frames a short clip would be found in many a longer one by chance.
 LEAST_PART_FRAMES = 4
@@ -46,24 +47,20 @@ def same_moments(looks: Looks, group: Indices, within: Within, timely: Callable[
     """Pairs (a, b), b < a, of rows of `group`, which have equally many frames, that agree frame by frame.
 
     `timely` says of pairs of durations whether they agree. Exact: a mean within the radius has a frame
-    within it, so only rows that meet in a frame are compared.
+    within it, and no row's mean colour is farther from another's than their frames are on average.
     """
-    positions = range(int(looks.counts[group].max(initial=0)))
-    held = [group[looks.known[group, n]] for n in positions]
-    searches = [
-        open_search(looks.hashes[rows, n], int(within.bits)) for n, rows in zip(positions, held, strict=True)
-    ]
 
     def measure(a: Indices, b: Indices) -> tuple[Numbers, Numbers, Flags]:
         bits, levels = frame_by_frame(looks, a, b)
         return bits, levels, (bits <= within.bits) & (levels <= within.levels)
 
+    colours = looks.mean_landmarks()[group]
     found = []
-    for start in range(0, len(group), ROWS_AT_ONCE):
-        rows = group[start : start + ROWS_AT_ONCE]
-        a, b = _unique([_meet(looks, rows, n, held[n], searches[n]) for n in positions], len(looks.counts))
-        fits = (b < a) & timely(looks.durations_s[a], looks.durations_s[b])
-        found.append(_measured(measure, a[fits], b[fits], within.most))
+    for some, near in near_colours(colours, colours, within.levels):
+        for rows in _batches(group[some]):
+            a, b = _unique(_met(looks, rows, group[near], within), len(looks.counts))
+            fits = (b < a) & timely(looks.durations_s[a], looks.durations_s[b])
+            found.append(_measured(measure, a[fits], b[fits], within.most))
     return joined(found)
 
 
@@ -74,26 +71,54 @@ def parts(looks: Looks, videos: Indices, within: Within, share: float) -> Found:
     more than the radius on average, as any moment of a still scene is like any other. Exact: of k frames at
     most k - share * k may go unmatched, so one of any k - share * k + 1 frames meets a frame of the longer.
     """
-    places, rows = np.nonzero(looks.known[videos].T)
-    holders = videos[rows]
-    search = open_search(looks.hashes[holders, places], int(within.bits))
-    wanted = _searched(looks, share)
-    enough = looks.known[videos].sum(axis=1) >= LEAST_PART_FRAMES
-    short = videos[enough & (looks.moved_bits()[videos] > within.bits)]
 
     def measure(a: Indices, b: Indices) -> tuple[Numbers, Numbers, Flags]:
         shares, bits, levels = best_part(looks, a, b, bits=within.bits, levels=within.levels)
         return bits, levels, shares >= share
 
+    rows, places = np.nonzero(looks.known[videos])
+    holders = videos[rows]
+    hashes, colours = looks.hashes[holders, places], looks.landmarks()[holders, places]
+    enough = looks.known[videos].sum(axis=1) >= LEAST_PART_FRAMES
+    wanted = _searched(looks, videos[enough & (looks.moved_bits()[videos] > within.bits)], share)
     found = []
-    for start in range(0, len(short), ROWS_AT_ONCE):
-        some = short[start : start + ROWS_AT_ONCE]
-        asking, place = np.nonzero(wanted[some])
-        queries, held = search(looks.hashes[some[asking], place])
-        a, b = _unique([(some[asking][queries], holders[held])], len(looks.counts))
-        fits = looks.durations_s[a] < looks.durations_s[b]
-        found.append(_measured(measure, a[fits], b[fits], within.most))
-    return joined(found)
+    for short, place in wanted:
+        for some, near in near_colours(looks.landmarks()[short, place], colours, within.levels):
+            search = open_search(hashes[near], int(within.bits))
+            for asking in _batches(some):
+                queries, held = search(looks.hashes[short[asking], place[asking]])
+                a, b = _unique([(short[asking][queries], holders[near][held])], len(looks.counts))
+                fits = looks.durations_s[a] < looks.durations_s[b]
+                found.append(_measured(measure, a[fits], b[fits], within.most))
+    every = joined(found)
+    return every.take(np.unique(every.a * len(looks.counts) + every.b, return_index=True)[1])
+
+
+def near_colours(asking: Numbers, stored: Numbers, levels: float) -> Iterator[tuple[Indices, Indices]]:
+    """(numbers of some that ask, numbers of the stored) among which all pairs within `levels` are, and more.
+
+    Colours of shape (n, k) fall into boxes `levels` wide; what is as near is in the same box or one beside.
+    """
+    width = max(levels, 1.0)
+    boxes: dict[tuple[int, ...], Indices] = {box: rows for box, rows in _boxes(stored, width)}
+    sides = list(itertools.product((-1, 0, 1), repeat=stored.shape[1]))
+    for box, some in _boxes(asking, width):
+        beside = [tuple(place + step for place, step in zip(box, side, strict=True)) for side in sides]
+        found = [boxes[each] for each in beside if each in boxes]
+        if found:
+            yield some, np.concatenate(found)
+
+
+def _boxes(colours: Numbers, width: float) -> Iterator[tuple[tuple[int, ...], Indices]]:
+    """Each box that holds something, with the numbers of what it holds."""
+    places, box_of = np.unique((colours // width).astype(np.int64), axis=0, return_inverse=True)
+    order = np.argsort(box_of, kind="stable")
+    ends = np.cumsum(np.bincount(box_of, minlength=len(places)))
+    return (
+        zip(map(tuple, places.tolist()), np.split(order, ends[:-1]), strict=True)
+        if len(colours)
+        else iter(())
+    )
 
 
 def joined(found: list[Found]) -> Found:
@@ -113,20 +138,28 @@ def without(found: Found, others: Found, rows: int) -> Found:
     return found.take(~np.isin(mine, theirs))
 
 
-def _meet(
-    looks: Looks, rows: Indices, position: int, held: Indices, search: Search
-) -> tuple[Indices, Indices]:
-    """(row, row that holds a near hash) for the frame at one position of each row."""
-    asking = rows[looks.known[rows, position]]
-    queries, places = search(looks.hashes[asking, position])
-    return asking[queries], held[places]
+def _met(looks: Looks, rows: Indices, others: Indices, within: Within) -> list[tuple[Indices, Indices]]:
+    """For each moment the (row, other) of which the frames there have near hashes."""
+    met = []
+    for place in range(int(looks.counts[rows].max(initial=0))):
+        asking, held = (some[looks.known[some, place]] for some in (rows, others))
+        search = open_search(looks.hashes[held, place], int(within.bits))
+        queries, places = search(looks.hashes[asking, place])
+        met.append((asking[queries], held[places]))
+    return met
 
 
-def _searched(looks: Looks, share: float) -> Flags:
-    """The first frames of each row that are as many as may go unmatched, and one more."""
-    known = looks.known.sum(axis=1)
+def _searched(looks: Looks, rows: Indices, share: float) -> Iterator[tuple[Indices, Indices]]:
+    """(rows, a frame of each): the first frames of each row, one more than may go unmatched."""
+    known = looks.known[rows].sum(axis=1)
     spare = known - np.ceil(share * known).astype(np.int64)
-    return np.asarray(looks.known & (np.cumsum(looks.known, axis=1) <= spare[:, None] + 1), np.bool_)
+    for turn in range(int(spare.max(initial=-1)) + 1):
+        some = rows[spare >= turn]
+        yield some, np.argmax(np.cumsum(looks.known[some], axis=1) == turn + 1, axis=1)
+
+
+def _batches(rows: Indices) -> Iterator[Indices]:
+    return (rows[start : start + ROWS_AT_ONCE] for start in range(0, len(rows), ROWS_AT_ONCE))
 
 
 def _measured(measure: Measure, a: Indices, b: Indices, most: int) -> Found:

@@ -17,6 +17,8 @@ Flags = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.float64]
 
 CELLS = GRID * GRID
+# The green of a corner, of a middle cell and of the opposite corner: three of the 48 levels of a frame.
+LANDMARKS = [3 * cell + 1 for cell in (0, 6, 15)]
 # A matched frame weighs this much less its distance, so that more frames always outweigh nearer ones.
 _MATCH = 1 << 16
 
@@ -53,6 +55,14 @@ class Looks:
         levels[places] = _levels(pc.list_flatten(colours).to_numpy(zero_copy_only=False))
         durations = rows["duration_s"].fill_null(0.0).to_numpy()
         return cls(padded, known, levels, counts, durations)
+
+    def landmarks(self) -> Numbers:
+        """Three levels of each frame, of shape (rows, frames, 3)."""
+        return np.asarray(self.levels[:, :, LANDMARKS], np.float64)
+
+    def mean_landmarks(self) -> Numbers:
+        """The mean of each row's landmarks over its frames; padding is 0 and adds nothing."""
+        return np.asarray(self.landmarks().sum(axis=1) / np.maximum(self.counts, 1)[:, None], np.float64)
 
     def moved_bits(self) -> Numbers:
         """Mean Hamming distance of each row's frames from those half its time later; 0 without hashes."""

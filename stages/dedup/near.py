@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,10 +38,24 @@ def open_search(hashes: Hashes, radius_bits: int, *, flat_hashes: int = FLAT_HAS
     index.add(_bytes(hashes))
 
     def search(queries: Hashes) -> tuple[Indices, Indices]:
-        ends, _, found = index.range_search(_bytes(queries), radius_bits + 1)
+        with _one_thread():
+            ends, _, found = index.range_search(_bytes(queries), radius_bits + 1)
         return np.repeat(np.arange(len(queries)), np.diff(ends.astype(np.int64))), found.astype(np.int64)
 
     return search
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Searches are many and small: on a busy machine, waiting for other threads took ten times their time."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
 
 
 def _bytes(hashes: Hashes) -> npt.NDArray[np.uint8]:

@@ -34,17 +34,17 @@ MOST_BITS = BITS // 4
 class FindNeighbours(Whole):
     """Pairs of rows of one kind that look alike; see `run`. Keeping can be stricter, not wider.
 
-    `graph_radius_bits` 10 is the default of imagededup. Hashes are of grays, and some distinct drawings of
-    simple scenes lie within 4 bits: colours tell them apart (see `keep.MarkDuplicates`).
+    Hashes are of grays, and some distinct drawings of simple scenes lie within 4 bits: colours tell them
+    apart. The defaults leave room around those of keeping (see `keep.MarkDuplicates`).
     """
 
     reads = ("kind", "content_hash", "phashes", "colours", "duration_s", "width_px", "height_px")
 
-    graph_radius_bits: float = 10.0
+    graph_radius_bits: float = 12.0
     graph_colour_levels: float = 16.0
     duration_share: float = 0.1
     part_share: float = 0.75
-    max_neighbours: int = 1000
+    max_neighbours: int = 100
 
     def __post_init__(self) -> None:
         if not 0 <= self.graph_radius_bits <= MOST_BITS:
