@@ -1,7 +1,8 @@
-"""Kill the driver of a real Ray run at ten moments, each commit among them, and compare the shards with an undisturbed run.
+"""Kill the driver of a real Ray run at ten moments, each commit among them, and compare the shards with an
+undisturbed run.
 
-`python benchmarks/kills.py CORPUS WORK` prints a table; exit code 1 when a byte differs. Runs with one worker and with
-two, and on the corpus under another name, are compared as well.
+`python benchmarks/kills.py CORPUS WORK` prints a table; exit code 1 when a byte differs. Runs with one worker
+and with two, and on the corpus under another name, are compared as well.
 """
 
 from __future__ import annotations
@@ -37,12 +38,19 @@ MOMENTS_S = (6.0, 10.0, 14.0, 18.0, 24.0)
 
 def start(corpus: Path, out: Path, dies_at: str = "", workers: int = 2) -> subprocess.Popen[bytes]:
     words = ["run", "default", "--in", str(corpus), "--out", str(out), "--set", f"run.workers={workers}"]
-    return subprocess.Popen([sys.executable, "-c", DYING, dies_at, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        [sys.executable, "-c", DYING, dies_at, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
 
 
 def digests(out: Path) -> dict[str, str]:
     """SHA-256 of every file of every packed dataset."""
-    found = sorted(path for name in ("video-clips", "images") for path in (out / "pack" / name).rglob("*") if path.is_file())
+    found = sorted(
+        path
+        for name in ("video-clips", "images")
+        for path in (out / "pack" / name).rglob("*")
+        if path.is_file()
+    )
     return {str(path.relative_to(out)): sha256(path) for path in found}
 
 
@@ -80,7 +88,8 @@ def main(corpus: Path, work: Path) -> int:
         same = digests(work / name) == expected and expected != {}
         findings = verify(work / name)
         wrong += not same or bool(findings)
-        print(f"{name:<18} {len(digests(work / name))} files, {'equal' if same else 'DIFFERENT'}, {len(findings)} findings")
+        verdict = "equal" if same else "DIFFERENT"
+        print(f"{name:<18} {len(digests(work / name))} files, {verdict}, {len(findings)} findings")
     print(f"{time.monotonic() - begun:.0f} s")
     return int(wrong > 0)
 

@@ -18,7 +18,8 @@ FRAME = pa.struct([("pts", pa.int64()), ("time_s", pa.float64()), ("jpeg", pa.bi
 
 @dataclass(frozen=True)
 class Column:
-    """One column; `side` values are heavy and live in files of their own, `resource` values never enter a digest."""
+    """One column; `side` values are heavy and live in files of their own, `resource` values never enter a
+    digest."""
 
     name: str
     type: pa.DataType
@@ -39,14 +40,29 @@ _ALL: list[Column] = [
         ("id", pa.string(), "32 hex digits", "this row; from content and position only"),
         ("parent_id", pa.string(), "32 hex digits", "the row that this one was made from; null for an asset"),
         ("asset_id", pa.string(), "32 hex digits", "the asset: first 128 bits of the SHA-256 of its bytes"),
-        ("source_uri", pa.string(), "path", "where the asset came from, relative to its root (first of its sources)"),
+        (
+            "source_uri",
+            pa.string(),
+            "path",
+            "where the asset came from, relative to its root (first of its sources)",
+        ),
         ("corpus", pa.string(), "", "the named collection that the asset belongs to"),
-        ("kind", pa.string(), "video, image, audio, text, document, other", "what the content is, whatever its name says"),
+        (
+            "kind",
+            pa.string(),
+            "video, image, audio, text, document, other",
+            "what the content is, whatever its name says",
+        ),
     ),
     *_group(
         "place",
         ("shot_index", pa.int64(), "", "0 for the first clip of an asset"),
-        ("time_base", pa.string(), "s", "duration of one PTS tick, as a fraction such as 1/12800; null for an image"),
+        (
+            "time_base",
+            pa.string(),
+            "s",
+            "duration of one PTS tick, as a fraction such as 1/12800; null for an image",
+        ),
         ("start_pts", pa.int64(), "ticks", "presentation time of the clip's first frame"),
         ("end_pts", pa.int64(), "ticks", "presentation time at which the clip's last frame ends"),
         ("start_s", pa.float64(), "s", "start_pts in seconds"),
@@ -72,14 +88,54 @@ _ALL: list[Column] = [
     *_group(
         "measures",
         ("luma_mean", pa.float64(), "0 to 1", "mean luma over all frames; 0 is black"),
-        ("detail", pa.float64(), "0 to 1", "mean over frames of the standard deviation of luma and chroma in a frame; 0 is one flat colour"),
-        ("black_share", pa.float64(), "0 to 1", "share of frames of which at least 98 % of the pixels are black"),
-        ("blur", pa.float64(), "0 to 1", "perceptual blur, 0 sharp to 1 blurred, lowest of the stored frames; null when the picture has no edges"),
-        ("motion", pa.float64(), "0 to 1", "mean absolute luma difference of neighbouring frames; null with fewer than 2"),
-        ("freeze_share", pa.float64(), "0 to 1", "share of neighbouring frame pairs that do not differ; null with fewer than 2 frames"),
-        ("content_hash", pa.string(), "32 hex digits", "hash of the decoded pictures; equal for copies in another container"),
-        ("phashes", pa.list_(pa.uint64()), "64 bits each", "perceptual hash of each stored frame; null for a flat one"),
-        ("colours", pa.list_(pa.uint32()), "0xRRGGBB", "mean colours of each stored frame on a grid of 4 x 4 cells, row by row"),
+        (
+            "detail",
+            pa.float64(),
+            "0 to 1",
+            "mean over frames of the standard deviation of luma and chroma in a frame; 0 is one flat colour",
+        ),
+        (
+            "black_share",
+            pa.float64(),
+            "0 to 1",
+            "share of frames of which at least 98 % of the pixels are black",
+        ),
+        (
+            "blur",
+            pa.float64(),
+            "0 to 1",
+            "perceptual blur, 0 sharp to 1 blurred, lowest of the stored frames; null for flat pictures",
+        ),
+        (
+            "motion",
+            pa.float64(),
+            "0 to 1",
+            "mean absolute luma difference of neighbouring frames; null with fewer than 2",
+        ),
+        (
+            "freeze_share",
+            pa.float64(),
+            "0 to 1",
+            "share of neighbouring frame pairs that do not differ; null with fewer than 2 frames",
+        ),
+        (
+            "content_hash",
+            pa.string(),
+            "32 hex digits",
+            "hash of the decoded pictures; equal for copies in another container",
+        ),
+        (
+            "phashes",
+            pa.list_(pa.uint64()),
+            "64 bits each",
+            "perceptual hash of each stored frame; null for a flat one",
+        ),
+        (
+            "colours",
+            pa.list_(pa.uint32()),
+            "0xRRGGBB",
+            "mean colours of each stored frame on a grid of 4 x 4 cells, row by row",
+        ),
     ),
     *_group(
         "results",
@@ -96,10 +152,26 @@ _ALL: list[Column] = [
         ("duplicate_of", pa.string(), "32 hex digits", "the row that is kept instead of this one"),
         ("error", pa.string(), "reason: detail", "why a stage could not do its work on this row"),
     ),
-    Column("location", LOCATION, "", "where the bytes are now: file, and a range of it for a tar member", "identity", resource=True),
-    Column("modified_ns", pa.int64(), "ns", "modification time of the file; tells whether to read it again", "facts", resource=True),
+    Column(
+        "location",
+        LOCATION,
+        "",
+        "where the bytes are now: file, and a range of it for a tar member",
+        "identity",
+        resource=True,
+    ),
+    Column(
+        "modified_ns",
+        pa.int64(),
+        "ns",
+        "modification time of the file; tells whether to read it again",
+        "facts",
+        resource=True,
+    ),
     Column("frames", pa.list_(FRAME), "", "up to 8 small JPEG frames with their times", "results", side=True),
-    Column("media", pa.binary(), "", "the encoded clip or image as it goes into a shard", "results", side=True),
+    Column(
+        "media", pa.binary(), "", "the encoded clip or image as it goes into a shard", "results", side=True
+    ),
 ]
 
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}

@@ -17,7 +17,8 @@ class ManifestError(Exception):
 class RowError(Exception):
     """This row is bad: it becomes a failed row and the run goes on.
 
-    `reason` is a short stable word that can be counted (`truncated`, `no_video_stream`); `detail` is for people.
+    `reason` is a short stable word that can be counted (`truncated`, `no_video_stream`); `detail` is for
+    people.
     """
 
     def __init__(self, reason: str, detail: str) -> None:

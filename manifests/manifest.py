@@ -17,7 +17,9 @@ from manifests.errors import ManifestError
 from manifests.store import Results
 
 FORMAT = 1
-PARTS = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string()), ("table", pa.string())])
+PARTS = pa.schema(
+    [("path", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string()), ("table", pa.string())]
+)
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Manifest:
             return None
         record = files.read_json(path)
         if record.get("format") != FORMAT:
-            raise ManifestError(f"{path} has format {record.get('format')}, expected {FORMAT}; use another OUT folder")
+            raise ManifestError(
+                f"{path} has format {record.get('format')}, expected {FORMAT}; use another OUT folder"
+            )
         return cls(out, step, record)
 
     @property
@@ -52,11 +56,13 @@ class Manifest:
 
     @property
     def digest(self) -> str:
-        """Changes whenever anything that this step committed changes; clock times and hosts are no part of it."""
+        """Changes whenever anything that this step committed changes; clock times and hosts are no part of
+        it."""
         return hashlib.sha256((self.folder / "record.json").read_bytes()).hexdigest()
 
     def parts(self) -> pa.Table:
-        """Every file of this step that counts: path in the step's folder, size, hash, and the table it belongs to."""
+        """Every file of this step that counts: path in the step's folder, size, hash, and the table it
+        belongs to."""
         return pq.read_table(self.folder / self.record["parts"])
 
     def buckets(self) -> list[str]:
@@ -68,18 +74,21 @@ class Manifest:
         return pq.read_table(self.folder / self.record["rows"][bucket], columns=names)
 
     def all_rows(self, names: list[str] | None = None) -> pa.Table:
-        """The rows of every bucket. Ask for few columns: this is the one read whose size grows with the corpus."""
+        """The rows of every bucket. Ask for few columns: this is the one read whose size grows with the
+        corpus."""
         return pa.concat_tables([self.rows(bucket, names) for bucket in self.buckets()])
 
     def table(self, name: str) -> pa.Table:
-        """A table that the step published: `verdicts` (all so far), `sources`, `pairs`, `groups`, `plan`, …"""
+        """A table that the step published: `verdicts` (all so far), `sources`, `pairs`, `groups`, `plan`,
+        …"""
         if name not in self.record["tables"]:
             raise ManifestError(f"{self.step} has no table {name!r}; it has {sorted(self.record['tables'])}")
         return pq.read_table(self.folder / self.record["tables"][name])
 
 
 def put(folder: Path, name: str, table: pa.Table) -> str:
-    """Write a table under a name that its content decides, so that nothing which an old record lists is overwritten."""
+    """Write a table under a name that its content decides, so that nothing which an old record lists is
+    overwritten."""
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")
     content = buffer.getvalue()
@@ -90,9 +99,11 @@ def put(folder: Path, name: str, table: pa.Table) -> str:
 
 
 def commit(out: Path, step: str, record: Mapping[str, Any], results: list[Results]) -> Manifest:
-    """Make a step count: list its files with sizes and hashes, then write the record, then drop what no record lists.
+    """Make a step count: list its files with sizes and hashes, then write the record, then drop what no
+    record lists.
 
-    `record` names the row files by bucket (`rows`) and the published tables (`tables`), written by `put` before.
+    `record` names the row files by bucket (`rows`) and the published tables (`tables`), written by `put`
+    before.
     """
     folder = out / step
     listed = put(folder, "parts", _list_parts(out, step, record, results))

@@ -30,7 +30,11 @@ def absorb(rows: pa.Table, results: pa.Table, of: Results) -> pa.Table:
     kept = ", ".join(f"r.{quoted(name)}" for name in inherited)
     made = ", ".join(f"g.{quoted(name)}" for name in names if name != "id")
     own = ", ".join(f"r.{quoted(name)}" for name in names if name != "id")
-    new = "g.id as id, nullif(r.id, g.id) as parent_id" if of.makes_rows else "r.id as id, r.parent_id as parent_id"
+    new = (
+        "g.id as id, nullif(r.id, g.id) as parent_id"
+        if of.makes_rows
+        else "r.id as id, r.parent_id as parent_id"
+    )
     statement = f"""
         select {new}, {kept}, {made} from rows r join good g on r.id = g.{of.key}
         union all

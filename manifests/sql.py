@@ -21,7 +21,9 @@ def connect() -> duckdb.DuckDBPyConnection:
     return connection
 
 
-def query(statement: str, tables: Mapping[str, pa.Table], parameters: Mapping[str, object] | None = None) -> pa.Table:
+def query(
+    statement: str, tables: Mapping[str, pa.Table], parameters: Mapping[str, object] | None = None
+) -> pa.Table:
     """The answer to one statement over named tables; raises duckdb.Error for a wrong statement."""
     with connect() as connection:
         for name, table in tables.items():

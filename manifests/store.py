@@ -45,8 +45,8 @@ def inputs(rows: pa.Table, reads: Iterable[str]) -> pa.Array:
 class Results:
     """The parts in one folder; `makes_rows` tells whether a result's key is `parent_id` or `id`.
 
-    A part holds the key, `input` (digest of what was read), the written columns and `error`; side columns lie in a
-    file of their own with the same stem. A part under its final name is whole, so it counts.
+    A part holds the key, `input` (digest of what was read), the written columns and `error`; side columns lie
+    in a file of their own with the same stem. A part under its final name is whole, so it counts.
     """
 
     out: Path
@@ -84,7 +84,8 @@ class Results:
         return pa.schema([*fields, ("error", pa.string())])
 
     def write(self, table: pa.Table, bucket: str = "") -> pa.Table:
-        """Add one part of one bucket; returns it as it was written, side columns replaced by digest and place.
+        """Add one part of one bucket; returns it as it was written, side columns replaced by digest and
+        place.
 
         The name comes from the keys and inputs: the same work done twice is the same file.
         """
@@ -127,7 +128,9 @@ class Results:
 
     def _parts_table(self, schema: pa.Schema, bucket: str) -> pa.Table:
         tables = [pq.read_table(part, columns=schema.names) for part in self.parts(bucket)]
-        numbered = [t.append_column("part_number", pa.array([n] * len(t), pa.int64())) for n, t in enumerate(tables)]
+        numbered = [
+            t.append_column("part_number", pa.array([n] * len(t), pa.int64())) for n, t in enumerate(tables)
+        ]
         empty = schema.append(pa.field("part_number", pa.int64())).empty_table()
         return pa.concat_tables([empty, *numbered])
 

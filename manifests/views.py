@@ -27,15 +27,18 @@ def step_view(out: Path, step: str, sides: tuple[str, ...] = ()) -> pa.Table:
 def ask(out: Path, statement: str) -> pa.Table:
     """The answer to one SQL statement over the views of a work directory.
 
-    Views: every finished step, `verdicts` (of the last step), and the tables that steps published (`sources`, `pairs`,
-    `groups`, `plan`). Raises RecipeError for wrong SQL, ManifestError for a directory without a finished step.
+    Views: every finished step, `verdicts` (of the last step), and the tables that steps published (`sources`,
+    `pairs`, `groups`, `plan`). Raises RecipeError for wrong SQL, ManifestError for a directory without a
+    finished step.
     """
     with sql.connect() as connection:
         names = sorted({name for step in _steps(out) for name in _register(connection, out, step, statement)})
         try:
             found = connection.extract_statements(statement)
             if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
-                raise RecipeError("sql takes one select statement; the views can be read, nothing can be written")
+                raise RecipeError(
+                    "sql takes one select statement; the views can be read, nothing can be written"
+                )
             return connection.sql(statement).to_arrow_table()
         except duckdb.Error as error:
             raise RecipeError(f"{error}\nviews: {', '.join(names)}") from error
@@ -53,7 +56,11 @@ def _register(connection: duckdb.DuckDBPyConnection, out: Path, step: str, state
     tables = sorted(Manifest.open(out, step).record["tables"])
     for name in (step, *tables):
         if name in statement:
-            table = step_view(out, step, _sides(statement)) if name == step else Manifest.open(out, step).table(name)
+            table = (
+                step_view(out, step, _sides(statement))
+                if name == step
+                else Manifest.open(out, step).table(name)
+            )
             connection.register(name, table)
     return [step, *tables]
 

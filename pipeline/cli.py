@@ -12,11 +12,18 @@ from typer.exceptions import TyperException
 
 from manifests.errors import ManifestError, RecipeError
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 OutOption = Annotated[Path, typer.Option("--out", help="The work directory.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe.")]
-InOption = Annotated[list[str] | None, typer.Option("--in", metavar="URI", help="Take media from here, not from the recipe's sources.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting of the recipe.")
+]
+InOption = Annotated[
+    list[str] | None,
+    typer.Option("--in", metavar="URI", help="Take media from here, not from the recipe's sources."),
+]
 RecipeArgument = Annotated[str, typer.Argument(help="A shipped recipe's name, or a .toml file.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 OutArgument = Annotated[Path, typer.Argument(help="The work directory of a run.")]
@@ -28,7 +35,8 @@ def main() -> None:
 
 
 def guarded(command: typer.Typer) -> None:
-    """Run a command; exit code 0 done, 1 findings or a directory that cannot be used, 2 wrong usage or recipe."""
+    """Run a command; exit code 0 done, 1 findings or a directory that cannot be used, 2 wrong usage or
+    recipe."""
     try:
         sys.exit(command(standalone_mode=False) or 0)
     except RecipeError as error:
@@ -53,7 +61,9 @@ def _print(value: Any) -> None:
 @app.command()
 def run(
     recipe: RecipeArgument = "default",
-    only: Annotated[list[str] | None, typer.Option("--only", metavar="STEP", help="Run these steps only.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="STEP", help="Run these steps only.")
+    ] = None,
     source: InOption = None,
     out: OutOption = Path("out"),
     settings: SetOption = None,

@@ -18,11 +18,11 @@ from manifests import manifest, verdicts
 from manifests.errors import ManifestError
 from manifests.manifest import Manifest
 from pipeline import stock as stocks
+from pipeline.model import ModelWork
 from pipeline.orders import count_rows, write_orders
 from pipeline.progress import Log, Progress
 from pipeline.recipe import Recipe
 from pipeline.stock import Stock
-from pipeline.model import ModelWork
 from pipeline.worker import Chain, Opener
 from stages.base import Map, Model, Stage
 
@@ -53,15 +53,19 @@ class Context:
     run: str
 
     def chain(self, step: str, stages: tuple[Stage, ...], stock: Stock) -> Stock:
-        """The stock after these stages, missing results computed: the first stage that lacks some pulls the later ones along."""
+        """The stock after these stages, missing results computed: the first stage that lacks some pulls the
+        later ones along."""
         results = stocks.results_for(self.out, step, stages)
         for at, (stage, result) in enumerate(zip(stages, results, strict=True)):
             self._complete(step, stages[at:], stocks.missing(stock, stage, result))
             stock = stocks.absorbed(stock, stage, result)
         return stock
 
-    def _complete(self, step: str, stages: tuple[Stage, ...], missing: Iterable[tuple[str, pa.Table]]) -> None:
-        """Have the first of these stages done where it is missing; map stages that follow a map stage are fused with it."""
+    def _complete(
+        self, step: str, stages: tuple[Stage, ...], missing: Iterable[tuple[str, pa.Table]]
+    ) -> None:
+        """Have the first of these stages done where it is missing; map stages that follow a map stage are
+        fused with it."""
         resources = self.recipe.resources
         orders = write_orders(self.out / "orders" / step, missing, resources.order_rows, self.engine.workers)
         if not orders:
@@ -71,7 +75,9 @@ class Context:
             self._follow(step, work.name, orders, self.engine.run_model(work, orders))
             return
         fused = tuple(takewhile(lambda stage: isinstance(stage, Map), stages))
-        self.work(step, Chain(self.out, step, cast(tuple[Map, ...], fused), self.run, resources.limits), orders)
+        self.work(
+            step, Chain(self.out, step, cast(tuple[Map, ...], fused), self.run, resources.limits), orders
+        )
 
     def work(self, step: str, opener: Opener, orders: list[Path]) -> None:
         """Have the orders worked off; raises ManifestError when too large a share of the rows fails."""
@@ -93,9 +99,9 @@ class Context:
         limit = self.recipe.resources.failed_limit
         if done >= FAILED_AFTER_ROWS and failed > limit * done:
             raise ManifestError(
-                f"{step} stopped: {failed} of {done} rows failed, more than run.failed_limit = {limit:.0%}. "
-                f"`reelmix sql {self.out} \"select error, count(*) from {step} group by 1\"` shows why once the step is "
-                f"committed; to go on all the same: --set run.failed_limit=1"
+                f"{step} stopped: {failed} of {done} rows failed, more than run.failed_limit = {limit:.0%}; "
+                f"the results so far are kept. Look at {self.out / step}, mend the cause, and run again; "
+                f"to go on all the same: --set run.failed_limit=1"
             )
 
     def up_to_date(self, step: str, inputs: str) -> Manifest | None:
@@ -124,7 +130,10 @@ class Context:
             rows[bucket] = manifest.put(folder, f"rows-{bucket or 'all'}", table)
             totals.append(verdicts.counts(table, here))
             given.append(here)
-        published = {"verdicts": pa.concat_tables(given).sort_by([("id", "ascending"), ("step", "ascending")]), **tables}
+        published = {
+            "verdicts": pa.concat_tables(given).sort_by([("id", "ascending"), ("step", "ascending")]),
+            **tables,
+        }
         record = {
             "inputs": inputs,
             "rows": rows,
@@ -136,7 +145,10 @@ class Context:
 
     def settings(self) -> dict[str, dict[str, Any]]:
         """Every stage's settings, by step and stage."""
-        return {step: {stage.name: stage.settings() for stage in stages} for step, stages in self.recipe.stages.items()}
+        return {
+            step: {stage.name: stage.settings() for stage in stages}
+            for step, stages in self.recipe.stages.items()
+        }
 
     def maps(self, step: str) -> tuple[Stage, ...]:
         """The stages of a step that keep results by row."""

@@ -14,8 +14,16 @@ from pathlib import Path
 
 from manifests.errors import RowError
 
-# Below these, known faults: CVE-2026-40192 (Pillow), CVE-2026-57516 (Ray), first 0.7 with PTS-true timecodes (PySceneDetect).
-FLOORS = {"pillow": (12, 2), "ray": (2, 56), "av": (18, 0), "scenedetect-headless": (0, 7, 2), "pyarrow": (20,), "duckdb": (1, 3)}
+# Below these, known faults: CVE-2026-40192 (Pillow), CVE-2026-57516 (Ray), first 0.7 with PTS-true timecodes
+# (PySceneDetect).
+FLOORS = {
+    "pillow": (12, 2),
+    "ray": (2, 56),
+    "av": (18, 0),
+    "scenedetect-headless": (0, 7, 2),
+    "pyarrow": (20,),
+    "duckdb": (1, 3),
+}
 CLASHES = (
     ({"opencv-python", "opencv-python-headless", "opencv-contrib-python"}, "cv2"),
     ({"faiss-cpu", "faiss-gpu"}, "faiss"),
@@ -39,13 +47,26 @@ class Finding:
 
 def examine(out: Path) -> list[Finding]:
     """All checks, in the order in which they should be mended."""
-    checks: list[Callable[[], Iterator[Finding]]] = [_python, _versions, _clashes, _torch, _ffmpeg, _child, _gpu]
+    checks: list[Callable[[], Iterator[Finding]]] = [
+        _python,
+        _versions,
+        _clashes,
+        _torch,
+        _ffmpeg,
+        _child,
+        _gpu,
+    ]
     return [finding for check in checks for finding in check()] + list(_disk(out))
 
 
 def _python() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
-    yield Finding("python", (3, 11) <= sys.version_info[:2] < (3, 14), version, "install Python 3.11 to 3.13 and run `make setup`")
+    yield Finding(
+        "python",
+        (3, 11) <= sys.version_info[:2] < (3, 14),
+        version,
+        "install Python 3.11 to 3.13 and run `make setup`",
+    )
 
 
 def _version(name: str) -> str | None:
@@ -66,12 +87,13 @@ def _versions() -> Iterator[Finding]:
 def _clashes() -> Iterator[Finding]:
     for names, module in CLASHES:
         found = sorted(name for name in names if _version(name))
-        mend = f"uv pip uninstall {' '.join(found[1:])}, then {SETUP}: they overwrite each other's module {module}"
+        mend = f"uv pip uninstall {' '.join(found)}, then {SETUP}: both bring the module {module}"
         yield Finding(module, len(found) == 1, ", ".join(found) or "missing", mend if found else SETUP)
 
 
 def _torch() -> Iterator[Finding]:
-    """torch and torchvision come in pairs: a +cpu torch beside a CUDA torchvision cannot load its operators."""
+    """torch and torchvision come in pairs: a +cpu torch beside a CUDA torchvision cannot load its
+    operators."""
     torch, vision = _version("torch"), _version("torchvision")
     seen = f"torch {torch}, torchvision {vision}"
     if not torch or not vision:
@@ -87,7 +109,9 @@ def _ffmpeg() -> Iterator[Finding]:
 
     try:
         ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
-        listed = subprocess.run([ffmpeg, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=30).stdout
+        listed = subprocess.run(
+            [ffmpeg, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=30
+        ).stdout
     except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
         yield Finding("ffmpeg", False, str(error), SETUP)
         return
@@ -105,7 +129,12 @@ def _child() -> Iterator[Finding]:
         child.decoder().call("probe", deadline_s=30, location=location, source_uri="nonexistent")
     except RowError as error:
         fit = error.reason not in ("deadline", "decoder_crashed", "out_of_memory")
-        yield Finding("decode child", fit, "starts" if fit else str(error), "look at the message; too little memory is usual")
+        yield Finding(
+            "decode child",
+            fit,
+            "starts" if fit else str(error),
+            "look at the message; too little memory is usual",
+        )
     finally:
         child.decoder().close()
 

@@ -49,7 +49,8 @@ def run_recipe(
 ) -> None:
     """Run a recipe into a work directory, or finish what an earlier run left undone there.
 
-    Raises RecipeError before anything starts; ManifestError when another run holds the directory, or a step cannot end.
+    Raises RecipeError before anything starts; ManifestError when another run holds the directory, or a step
+    cannot end.
     """
     recipe = checked_recipe(name, sources=sources, settings=settings)
     steps = known_steps(only)
@@ -64,7 +65,9 @@ def run_recipe(
             log.write({"recipe": name, "settings": list(settings), "only": list(steps)})
 
 
-def checked_recipe(name: str = EMBEDDED, *, sources: Iterable[str] = (), settings: Iterable[str] = ()) -> Recipe:
+def checked_recipe(
+    name: str = EMBEDDED, *, sources: Iterable[str] = (), settings: Iterable[str] = ()
+) -> Recipe:
     """The recipe with sources and settings of the command line over it, its whole graph checked."""
     recipe = load(name, SHAPES, settings)
     named = tuple(Source(uri=uri) for uri in sources)

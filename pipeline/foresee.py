@@ -1,4 +1,5 @@
-"""What a run would do: per step the rows without a result, and what they will cost at a measured or assumed rate."""
+"""What a run would do: per step the rows without a result, and what they will cost at a measured or assumed
+rate."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ from pipeline.recipe import Recipe
 from pipeline.steps import STEPS, ingest_inputs
 from stages.ingest import listing
 
-# CPU seconds per megabyte of source, seen on two cores with 720p H.264 of 8 Mb/s (full decode 4.3 s for 9 MB).
+# CPU seconds per megabyte of source, seen on two cores with 720p H.264 of 8 Mb/s (full decode 4.3 s for 9
+# MB).
 ASSUMED_CPU_S_PER_MB = {"ingest": 0.02, "split": 0.7, "filter": 0.0, "dedup": 0.01, "pack": 1.5}
 # Packed bytes per source byte, when nothing was packed yet.
 ASSUMED_BYTES_SHARE = 0.7
@@ -27,14 +29,17 @@ ASSUMED_BYTES_SHARE = 0.7
 
 @dataclass(frozen=True)
 class Work:
-    """Rows to do in a step and the source bytes behind them; None where an earlier step must be done first."""
+    """Rows to do in a step and the source bytes behind them; None where an earlier step must be done
+    first."""
 
     rows: int
     source_bytes: int
     certain: bool
 
 
-def foresee(name: str, out: Path, *, sources: Iterable[str] = (), settings: Iterable[str] = ()) -> dict[str, Any]:
+def foresee(
+    name: str, out: Path, *, sources: Iterable[str] = (), settings: Iterable[str] = ()
+) -> dict[str, Any]:
     """Per step: state, rows to do, CPU hours, GPU hours, bytes to write, and whether the rate was measured.
 
     Lists the sources; opens no media and starts no machine. Raises RecipeError as `run` does.
@@ -86,7 +91,11 @@ def _cost(out: Path, step: str, work: Work) -> dict[str, Any]:
     assumed = ASSUMED_CPU_S_PER_MB[step] * work.source_bytes / 1e6
     packed = int(work.source_bytes * ASSUMED_BYTES_SHARE) if step == "pack" else 0
     return {
-        "state": "up to date" if work.certain and not work.rows else "to do" if work.certain else "to do, at most",
+        "state": "up to date"
+        if work.certain and not work.rows
+        else "to do"
+        if work.certain
+        else "to do, at most",
         "rows": work.rows,
         "cpu_hours": (assumed if rate is None else rate * work.rows) / 3600,
         "gpu_hours": 0.0,
@@ -108,8 +117,10 @@ def table(value: dict[str, Any]) -> str:
     """The plan as text for people."""
     lines = [f"{'step':<8}{'state':<18}{'rows':>8}{'cpu h':>9}{'gpu h':>7}{'write MB':>10}  rate"]
     for step, cost in value["steps"].items():
-        numbers = f"{cost['rows']:>8}{cost['cpu_hours']:>9.3f}{cost['gpu_hours']:>7.1f}{cost['write_bytes'] / 1e6:>10.1f}"
+        numbers = f"{cost['rows']:>8}{cost['cpu_hours']:>9.3f}{cost['gpu_hours']:>7.1f}"
+        numbers += f"{cost['write_bytes'] / 1e6:>10.1f}"
         lines.append(f"{step:<8}{cost['state']:<18}{numbers}  {cost['rate']}")
     hours = sum(cost["cpu_hours"] for cost in value["steps"].values())
-    lines.append(f"{hours:.3f} CPU hours in all, about {hours * 60 / value['workers']:.1f} minutes on {value['workers']} workers")
+    minutes = hours * 60 / value["workers"]
+    lines.append(f"{hours:.3f} CPU hours, about {minutes:.1f} minutes on {value['workers']} workers")
     return "\n".join(lines)

@@ -1,4 +1,5 @@
-"""What a work directory holds, in numbers: per step the rows by fate and what the last run spent, then the shards."""
+"""What a work directory holds, in numbers: per step the rows by fate and what the last run spent, then the
+shards."""
 
 from __future__ import annotations
 
@@ -15,10 +16,11 @@ SPENT = ("media_s", "wall_s", "cpu_s", "decodes", "model_calls")
 
 
 def summary(out: Path, step: str | None = None) -> dict[str, Any]:
-    """Counts by step as DESIGN.md section 8 fixes them: rows == live + rejected + duplicates + failed, at every step.
+    """Counts by step as DESIGN.md section 8 fixes them: rows == live + rejected + duplicates + failed, at
+    every step.
 
-    What was spent is that of the last run: nought for a step that was up to date. Raises ManifestError for a folder
-    without a finished step.
+    What was spent is that of the last run: nought for a step that was up to date. Raises ManifestError for a
+    folder without a finished step.
     """
     found = {name: m for name in ([step] if step else STEPS) if (m := Manifest.find(out, name))}
     if not found:
@@ -54,18 +56,24 @@ def shards(out: Path) -> list[dict[str, Any]]:
     for path in sorted((out / "pack").glob("*/dataset.json")):
         for shard in files.read_json(path)["shards"]:
             tar = f"{path.parent.name}/shards/{shard['name']}.tar"
-            found.append({"tar": tar, **{k: shard[k] for k in ("samples", "tar_bytes", "media_s", "tar_sha256")}})
+            found.append(
+                {"tar": tar, **{k: shard[k] for k in ("samples", "tar_bytes", "media_s", "tar_sha256")}}
+            )
     return found
 
 
 def table(value: dict[str, Any]) -> str:
     """The summary as text for people: a line a step, then why rows went, then the shards."""
-    head = f"{'step':<8}{'rows':>8}{'live':>8}{'rejected':>10}{'duplicates':>12}{'failed':>8}{'decodes':>9}{'wall s':>9}{'cpu s':>9}"
+    widths = {"rows": 8, "live": 8, "rejected": 10, "duplicates": 12, "failed": 8, "decodes": 9}
+    widths |= {"wall s": 9, "cpu s": 9}
+    head = f"{'step':<8}" + "".join(f"{name:>{width}}" for name, width in widths.items())
     lines = [head]
     for step, numbers in value["steps"].items():
         sums = [sum(numbers[fate].values()) for fate in ("rejected", "duplicates", "failed")]
         spent = f"{numbers['decodes']:>9}{numbers['wall_s']:>9.1f}{numbers['cpu_s']:>9.1f}"
-        lines.append(f"{step:<8}{numbers['rows']:>8}{numbers['live']:>8}{sums[0]:>10}{sums[1]:>12}{sums[2]:>8}{spent}")
+        lines.append(
+            f"{step:<8}{numbers['rows']:>8}{numbers['live']:>8}{sums[0]:>10}{sums[1]:>12}{sums[2]:>8}{spent}"
+        )
     last = list(value["steps"].values())[-1]
     for fate in ("rejected", "duplicates", "failed"):
         lines += [f"  {fate}: {name} {number}" for name, number in sorted(last[fate].items())]

@@ -25,7 +25,8 @@ BESIDE = ("id", "input", "bucket")
 
 @dataclass(frozen=True)
 class ModelWork:
-    """One model stage of one step: `prepared` makes tensors of an order, `opened` is the model, `written` keeps results."""
+    """One model stage of one step: `prepared` makes tensors of an order, `opened` is the model, `written`
+    keeps results."""
 
     out: Path
     step: str
@@ -37,19 +38,29 @@ class ModelWork:
         return self.stage.name
 
     def prepared(self, order: Path) -> dict[str, np.ndarray[Any, Any]]:
-        """Tensors of the order's rows and what travels beside them; rows that cannot be prepared are written as failed."""
+        """Tensors of the order's rows and what travels beside them; rows that cannot be prepared are written
+        as failed."""
         child.configure(self.limits)
         rows = pq.read_table(order)
         prepare = _prepare(self.stage)
         digests = inputs(rows, self.stage.reads).to_pylist()
-        beside = dict(zip(rows["id"].to_pylist(), zip(digests, rows["bucket"].to_pylist(), strict=True), strict=True))
-        made, errors = apart(lambda given: {**prepare(given), "id": _words(given["id"].to_pylist())}, given_to(self.out, self.stage, rows))
+        beside = dict(
+            zip(rows["id"].to_pylist(), zip(digests, rows["bucket"].to_pylist(), strict=True), strict=True)
+        )
+        made, errors = apart(
+            lambda given: {**prepare(given), "id": _words(given["id"].to_pylist())},
+            given_to(self.out, self.stage, rows),
+        )
         self._write(failed(self.stage, self._results, errors), beside)
         if not made:
             return {name: _words([]) for name in BESIDE}
         tensors = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
         ids = tensors["id"].tolist()
-        return {**tensors, "input": _words([beside[i][0] for i in ids]), "bucket": _words([beside[i][1] for i in ids])}
+        return {
+            **tensors,
+            "input": _words([beside[i][0] for i in ids]),
+            "bucket": _words([beside[i][1] for i in ids]),
+        }
 
     def opened(self) -> Callable[[Tensors], pa.Table]:
         """Opens the model; returns the work on a batch, whose rows fail alone where the model raises."""
@@ -67,7 +78,13 @@ class ModelWork:
 
             made, errors = apart(done, pa.table({"id": list(at)}))
             table = pa.concat_tables([*made, failed(self.stage, self._results, errors)])
-            beside = dict(zip(batch["id"].tolist(), zip(batch["input"].tolist(), batch["bucket"].tolist(), strict=True), strict=True))
+            beside = dict(
+                zip(
+                    batch["id"].tolist(),
+                    zip(batch["input"].tolist(), batch["bucket"].tolist(), strict=True),
+                    strict=True,
+                )
+            )
             self._write(table, beside)
             return _report(self.name, table, time.process_time() - begun_s)
 
@@ -97,5 +114,13 @@ def _words(values: list[str]) -> np.ndarray[Any, Any]:
 
 def _report(name: str, table: pa.Table, cpu_s: float) -> pa.Table:
     bad = len(table) - table["error"].null_count
-    row = {"stage": name, "rows": len(table), "failed": bad, "decodes": 0, "model_calls": 1, "media_s": 0.0, "cpu_s": cpu_s}
+    row = {
+        "stage": name,
+        "rows": len(table),
+        "failed": bad,
+        "decodes": 0,
+        "model_calls": 1,
+        "media_s": 0.0,
+        "cpu_s": cpu_s,
+    }
     return pa.Table.from_pylist([row], schema=REPORT)

@@ -14,10 +14,13 @@ import pyarrow.parquet as pq
 ORDER_BYTES = 256 << 20
 
 
-def write_orders(folder: Path, missing: Iterable[tuple[str, pa.Table]], most_rows: int, workers: int) -> list[Path]:
+def write_orders(
+    folder: Path, missing: Iterable[tuple[str, pa.Table]], most_rows: int, workers: int
+) -> list[Path]:
     """Write the rows that lack a result as orders; returns their paths, heaviest first.
 
-    An order holds rows of one bucket, at most `most_rows`, and few enough that each worker gets several orders.
+    An order holds rows of one bucket, at most `most_rows`, and few enough that each worker gets several
+    orders.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -39,7 +42,9 @@ def count_rows(orders: Iterable[Path]) -> int:
 
 def _heaviest_first(rows: pa.Table) -> pa.Table:
     weights = pa.array([-weight for weight in _weights(rows)], pa.int64())
-    return rows.take(pc.sort_indices(pa.table({"w": weights, "id": rows["id"]}), [("w", "ascending"), ("id", "ascending")]))
+    return rows.take(
+        pc.sort_indices(pa.table({"w": weights, "id": rows["id"]}), [("w", "ascending"), ("id", "ascending")])
+    )
 
 
 def _weights(rows: pa.Table) -> list[int]:

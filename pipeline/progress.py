@@ -1,4 +1,5 @@
-"""What a run says while it works, and what it writes down about itself: times, hosts and rates go nowhere else."""
+"""What a run says while it works, and what it writes down about itself: times, hosts and rates go nowhere
+else."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ class Log:
             print(inert(line), file=sys.stderr, flush=True)
 
     def write(self, settings: dict[str, Any]) -> None:
-        """Write the run's numbers to runs/NNNNNN.json; the only file of a work directory that holds clock times."""
+        """Write the run's numbers to runs/NNNNNN.json; the only file of a work directory that holds clock
+        times."""
         folder = self.out / "runs"
         number = len(list(folder.glob("*.json"))) + 1
         value = {
@@ -91,7 +93,9 @@ class Progress:
         rate = self._done / max(time.monotonic() - self._begun, 1e-3)
         left_s = (self._rows - self._done) / rate if rate else 0.0
         media = f"  {self._media_s / 3600:.2f} media hours" if self._media_s else ""
-        line = f"  {self._name}: {self._done}/{self._rows} rows{media}  {rate:.1f} rows/s  {_clock(left_s)} left"
+        line = (
+            f"  {self._name}: {self._done}/{self._rows} rows{media}  {rate:.1f} rows/s  {_clock(left_s)} left"
+        )
         sys.stderr.write(before + inert(line) + after)
         sys.stderr.flush()
 

@@ -31,9 +31,15 @@ class Resources(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     workers: int = Field(default=0, ge=0, description="processes; 0 takes every core")
-    order_rows: int = Field(default=16, ge=1, description="rows that one worker takes at a time; lost when it dies")
-    failed_limit: float = Field(default=0.1, ge=0, le=1, description="share of failed rows that stops a step, after 100 rows")
-    deadline_s: float = Field(default=60, gt=0, description="seconds that one row may take, before its media length counts")
+    order_rows: int = Field(
+        default=16, ge=1, description="rows that one worker takes at a time; lost when it dies"
+    )
+    failed_limit: float = Field(
+        default=0.1, ge=0, le=1, description="share of failed rows that stops a step, after 100 rows"
+    )
+    deadline_s: float = Field(
+        default=60, gt=0, description="seconds that one row may take, before its media length counts"
+    )
     memory_bytes: int = Field(default=4 << 30, gt=0, description="address space of a decode child")
 
     @property
@@ -68,8 +74,8 @@ class Recipe:
 def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Iterable[str] = ()) -> Recipe:
     """The recipe of that name or path, with `key=value` settings over it; `shapes` are each step's stages.
 
-    Raises RecipeError for a missing file, wrong TOML, an unknown section, key, rule or column (with the nearest
-    valid name), or a value of the wrong type.
+    Raises RecipeError for a missing file, wrong TOML, an unknown section, key, rule or column (with the
+    nearest valid name), or a value of the wrong type.
     """
     raw = _read(name)
     for setting in settings:
@@ -78,7 +84,9 @@ def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Ite
     return Recipe(
         name=str(raw.get("name", Path(name).stem)),
         sources=tuple(_model(Source, source, "sources") for source in _sources(raw)),
-        stages={step: _stages(step, raw.get(step, {}) if kinds else {}, kinds) for step, kinds in shapes.items()},
+        stages={
+            step: _stages(step, raw.get(step, {}) if kinds else {}, kinds) for step, kinds in shapes.items()
+        },
         rules=_rules(raw.get("filter", {})),
         resources=_model(Resources, raw.get("run", {}), "run"),
     )
@@ -96,7 +104,9 @@ def check_graph(recipe: Recipe, given: Mapping[str, tuple[str, ...]]) -> None:
             for name in stage.reads:
                 _written(recipe, stage, name, known)
             known |= {columns.column(name).name for name in stage.writes}
-        small = sorted(name for name in known if not columns.column(name).side and not columns.column(name).resource)
+        small = sorted(
+            name for name in known if not columns.column(name).side and not columns.column(name).resource
+        )
         check([rule for rule in recipe.rules if rule.after == step], small)
 
 
@@ -113,7 +123,9 @@ def _read(name: str) -> dict[str, Any]:
     path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
     if not path.is_file():
         shipped = [p.stem for p in RECIPES.glob("*.toml")]
-        raise RecipeError(f"no recipe {name!r}: neither a .toml file nor a shipped one; {nearest(name, shipped)}")
+        raise RecipeError(
+            f"no recipe {name!r}: neither a .toml file nor a shipped one; {nearest(name, shipped)}"
+        )
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -156,7 +168,8 @@ def _stages(step: str, section: Mapping[str, Any], kinds: tuple[type[Stage], ...
     names = {kind: [field.name for field in dataclasses.fields(kind)] for kind in kinds}
     _known(section, {name for fields in names.values() for name in fields}, f"setting of [{step}]")
     return tuple(
-        _model(kind, {key: value for key, value in section.items() if key in names[kind]}, step) for kind in kinds
+        _model(kind, {key: value for key, value in section.items() if key in names[kind]}, step)
+        for kind in kinds
     )
 
 
@@ -171,7 +184,9 @@ def _sentence(error: ValidationError, kind: type[Any]) -> str:
     first = error.errors()[0]
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
-        return f"unknown key {place!r}; {nearest(place, TypeAdapter(kind).json_schema().get('properties', {}))}"
+        return (
+            f"unknown key {place!r}; {nearest(place, TypeAdapter(kind).json_schema().get('properties', {}))}"
+        )
     return f"{place}: {first['msg']}, found {json.dumps(first['input'], default=str)}"
 
 

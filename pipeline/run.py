@@ -1,4 +1,5 @@
-"""Where Ray is: orders stream through operators that carry their stages' names; results land in parts, reports come back."""
+"""Where Ray is: orders stream through operators that carry their stages' names; results land in parts,
+reports come back."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ class Cluster:
     def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]:
         """Work off the orders, first ones first; yields one report an order, in the order of completion.
 
-        A worker that dies is replaced and its order done again (the worker's journal ends that after three times).
+        A worker that dies is replaced and its order done again (the worker's journal ends that after three
+        times).
         """
         self.connect()
         blocks = [pa.table({"order": [str(path)]}) for path in orders]
@@ -67,8 +69,16 @@ class Cluster:
         """Start Ray here, or join the cluster at `address`; does nothing when that was done."""
         if ray.is_initialized():
             return
-        local: dict[str, Any] = {} if self.address else {"num_cpus": self.workers, "object_store_memory": OBJECT_STORE_BYTES}
-        ray.init(address=self.address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR, **local)
+        local: dict[str, Any] = (
+            {} if self.address else {"num_cpus": self.workers, "object_store_memory": OBJECT_STORE_BYTES}
+        )
+        ray.init(
+            address=self.address,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            **local,
+        )
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray", "ray.data"):

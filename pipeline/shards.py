@@ -1,4 +1,5 @@
-"""How a plan becomes shards: one order a shard, written where it is missing or no longer what the plan says."""
+"""How a plan becomes shards: one order a shard, written where it is missing or no longer what the plan
+says."""
 
 from __future__ import annotations
 
@@ -81,7 +82,8 @@ def _is_current(out: Path, order: Path) -> bool:
 
 
 def _orders(folder: Path, stock: Stock, plan: pa.Table) -> Iterator[Path]:
-    """One file of rows per shard; rows come bucket by bucket, which is the order of their ids within a shard only by chance."""
+    """One file of rows per shard; rows come bucket by bucket, which is the order of their ids within a shard
+    only by chance."""
     live = pa.concat_tables([stock.live(bucket) for bucket in stock.buckets])
     for (dataset, shard), places in _by_shard(plan):
         rows = live.take(pc.index_in(pa.array(places), value_set=live["id"]))

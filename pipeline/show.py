@@ -16,7 +16,9 @@ def as_text(table: pa.Table) -> str:
     """Columns side by side, long values cut."""
     cells = [table.column_names, *([_short(v) for v in row.values()] for row in table.to_pylist())]
     widths = [max(len(line[at]) for line in cells) for at in range(table.num_columns)]
-    return "\n".join("  ".join(v.ljust(w) for v, w in zip(line, widths, strict=True)).rstrip() for line in cells)
+    return "\n".join(
+        "  ".join(v.ljust(w) for v, w in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
 
 
 def inert(text: str) -> str:

@@ -63,7 +63,9 @@ def _tell(context: Context, step: str) -> None:
         number = sum(counts[fate].values())
         parts += [f"{number} {fate}"] if number else []
     numbers = context.log.steps[step]
-    context.log.say(f"{step}: {', '.join(parts)}  [{numbers['wall_s']:.1f} s, {numbers['decodes']:.0f} decodes]")
+    context.log.say(
+        f"{step}: {', '.join(parts)}  [{numbers['wall_s']:.1f} s, {numbers['decodes']:.0f} decodes]"
+    )
 
 
 def ingest(context: Context, _: str) -> None:

@@ -1,4 +1,5 @@
-"""Rows and verdicts on their way through a step, one bucket at a time: read lazily, so that memory follows a bucket."""
+"""Rows and verdicts on their way through a step, one bucket at a time: read lazily, so that memory follows a
+bucket."""
 
 from __future__ import annotations
 
@@ -137,5 +138,8 @@ def _live(rows: pa.Table, given: pa.Table) -> pa.Table:
 
 
 def _verdicts_on(rows: pa.Table, given: pa.Table) -> pa.Table:
-    answer = query("select given.* from given semi join small on given.id = small.id", {"given": given, "small": rows.select(["id"])})
+    answer = query(
+        "select given.* from given semi join small on given.id = small.id",
+        {"given": given, "small": rows.select(["id"])},
+    )
     return answer.cast(verdicts.SCHEMA)

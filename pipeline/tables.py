@@ -20,7 +20,10 @@ def steps() -> str:
     """Each step, its stages, and what they write."""
     rows = [["step", "what it does", "stages (each reads → writes in its docstring)"]]
     for step, kinds in SHAPES.items():
-        names = ", ".join(f"`{kind.__name__}`" for kind in kinds) or "rules of [`filters/rules.toml`](filters/rules.toml)"
+        names = (
+            ", ".join(f"`{kind.__name__}`" for kind in kinds)
+            or "rules of [`filters/rules.toml`](filters/rules.toml)"
+        )
         rows.append([f"`{step}`", _first_line(STEPS[step]), names])
     return _markdown(rows)
 
@@ -30,7 +33,10 @@ def settings() -> str:
     rows = [["setting", "default", "of"]]
     for step, kinds in SHAPES.items():
         for kind in kinds:
-            rows += [[f"`{step}.{f.name}`", f"`{_shown(f.default)}`", f"`{kind.__name__}`"] for f in dataclasses.fields(kind)]
+            rows += [
+                [f"`{step}.{f.name}`", f"`{_shown(f.default)}`", f"`{kind.__name__}`"]
+                for f in dataclasses.fields(kind)
+            ]
     for name, field in Resources.model_fields.items():
         rows.append([f"`run.{name}`", f"`{_shown(field.default)}`", str(field.description)])
     return _markdown(rows)
@@ -39,7 +45,9 @@ def settings() -> str:
 def columns() -> str:
     """Every column with type, unit and meaning."""
     rows = [["column", "type", "unit", "meaning"]]
-    rows += [[f"`{c.name}`", str(c.type).replace("|", "\\|")[:40], c.unit, c.meaning] for c in COLUMNS.values()]
+    rows += [
+        [f"`{c.name}`", str(c.type).replace("|", "\\|")[:40], c.unit, c.meaning] for c in COLUMNS.values()
+    ]
     return _markdown(rows)
 
 
@@ -52,7 +60,9 @@ def rules() -> str:
 
 def reasons() -> str:
     """Every reason for which content fails."""
-    return _markdown([["reason", "meaning"], *([f"`{reason}`", meaning] for reason, meaning in REASONS.items())])
+    return _markdown(
+        [["reason", "meaning"], *([f"`{reason}`", meaning] for reason, meaning in REASONS.items())]
+    )
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -1,4 +1,5 @@
-"""One sample's whole way: files, asset, clip, what was measured, what was decided and why, where it lies now."""
+"""One sample's whole way: files, asset, clip, what was measured, what was decided and why, where it lies
+now."""
 
 from __future__ import annotations
 
@@ -65,7 +66,9 @@ def _files(ingest: Manifest, row: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _shown(name: str) -> bool:
-    return name in columns.COLUMNS and columns.COLUMNS[name].group != "fate" and not columns.COLUMNS[name].side
+    return (
+        name in columns.COLUMNS and columns.COLUMNS[name].group != "fate" and not columns.COLUMNS[name].side
+    )
 
 
 def _ruling(rule: Rule, row: dict[str, Any]) -> dict[str, Any]:
@@ -90,7 +93,9 @@ def _neighbours(out: Path, id_: str) -> list[dict[str, Any]]:
 def _clips(last: Manifest, row: dict[str, Any]) -> list[dict[str, Any]]:
     """The rows of the same asset, in time."""
     rows = last.all_rows(["id", "asset_id", "start_s", "end_s"])
-    fates = verdicts.with_fates(rows.filter(pc.equal(rows["asset_id"], row["asset_id"])), last.table("verdicts"))
+    fates = verdicts.with_fates(
+        rows.filter(pc.equal(rows["asset_id"], row["asset_id"])), last.table("verdicts")
+    )
     return list(fates.drop_columns(["asset_id"]).sort_by("start_s").to_pylist())
 
 
@@ -108,7 +113,8 @@ def lines(value: dict[str, Any]) -> Iterator[str]:
         yield f"  neighbour {pair['other']}: {pair['level']}, distance {pair['distance']:g}"
     for verdict in value["verdicts"]:
         of = f" of {verdict['of']}" if verdict["of"] else ""
-        yield f"  verdict at {verdict['step']}: {verdict['fate']} by {verdict['reason']}{of}: {verdict['detail']}"
+        what = f"{verdict['fate']} by {verdict['reason']}{of}: {verdict['detail']}"
+        yield f"  verdict at {verdict['step']}: {what}"
     yield f"  shard {value['shard']}" if value["shard"] else "  in no shard"
     if len(value["clips"]) > 1:
         yield f"  one of {len(value['clips'])} clips of its asset:"

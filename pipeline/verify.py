@@ -1,4 +1,5 @@
-"""Is everything what it says it is: every hash, every count, every row's way from step to step, every shard."""
+"""Is everything what it says it is: every hash, every count, every row's way from step to step, every
+shard."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ def _counts(manifest: Manifest) -> Iterator[str]:
         yield f"{manifest.step}: the record counts {manifest.record['counts']}, the rows say {now}"
     sums = sum(sum(now[fate].values()) for fate in ("rejected", "duplicates", "failed"))
     if now["rows"] != now["live"] + sums:
-        yield f"{manifest.step}: {now['rows']} rows, yet live, rejected, duplicates and failed make {now['live'] + sums}"
+        yield f"{manifest.step}: {now['rows']} rows, yet their fates add up to {now['live'] + sums}"
     if len(rows) != len(set(rows["id"].to_pylist())):
         yield f"{manifest.step}: an id stands twice"
 
@@ -61,7 +62,7 @@ def _conserved(before: Manifest, after: Manifest) -> Iterator[str]:
     earlier, later = before.all_rows(["id"]), after.all_rows(["id", "parent_id"])
     lost = _without(earlier, "id", later)
     if lost:
-        yield f"{after.step}: {len(lost)} rows of {before.step} are neither here nor a parent of a row, first {lost[0]}"
+        yield f"{after.step}: {len(lost)} rows of {before.step} are neither rows nor parents here: {lost[0]}"
 
 
 def _without(earlier: pa.Table, name: str, later: pa.Table) -> list[str]:

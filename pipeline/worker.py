@@ -1,4 +1,5 @@
-"""What happens to a handful of rows in one process: stages in turn, contracts enforced, bad rows set apart."""
+"""What happens to a handful of rows in one process: stages in turn, contracts enforced, bad rows set
+apart."""
 
 from __future__ import annotations
 
@@ -30,11 +31,26 @@ ATTEMPTS = 3
 # The jobs that decode media whole; a probe reads packets and one frame.
 DECODES = {"split", "image", "cut"}
 REPORT = pa.schema(
-    [("stage", pa.string()), ("rows", pa.int64()), ("failed", pa.int64()), ("decodes", pa.int64())]
-    + [("model_calls", pa.int64()), ("media_s", pa.float64()), ("cpu_s", pa.float64())]
+    [
+        ("stage", pa.string()),
+        ("rows", pa.int64()),
+        ("failed", pa.int64()),
+        ("decodes", pa.int64()),
+        ("model_calls", pa.int64()),
+        ("media_s", pa.float64()),
+        ("cpu_s", pa.float64()),
+    ]
 )
 # A full disk or a lost mount is no property of a row: the run ends, and nothing is recorded against the rows.
-_MACHINE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+_MACHINE_ERRORS = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EROFS,
+    errno.EIO,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ESTALE,
+}
 
 
 class Opener(Hashable, Protocol):
@@ -61,7 +77,8 @@ class Chain:
         return "+".join(stage.name for stage in self.stages)
 
     def open(self) -> Callable[[Path], pa.Table]:
-        """Opens every stage once; the work takes an order (a parquet file of live rows) and returns a REPORT."""
+        """Opens every stage once; the work takes an order (a parquet file of live rows) and returns a
+        REPORT."""
         child.configure(self.limits)
         opened = [(stage, stage.open()) for stage in self.stages]
         return lambda order: _work_off(self, opened, order)
@@ -73,7 +90,8 @@ def results_of(out: Path, step: str, stage: Stage) -> Results:
 
 
 def _work_off(chain: Chain, opened: list[tuple[Map, Work]], order: Path) -> pa.Table:
-    """Do an order. When it was begun before in this run, its worker died of one of the rows: then row by row."""
+    """Do an order. When it was begun before in this run, its worker died of one of the rows: then row by
+    row."""
     journal = order.with_suffix(f".{chain.run}.journal")
     todo = pq.read_table(order)
     begun = Counter(journal.read_text().split()) if journal.exists() else Counter[str]()
@@ -88,7 +106,9 @@ def _work_off(chain: Chain, opened: list[tuple[Map, Work]], order: Path) -> pa.T
     return report
 
 
-def _alone(chain: Chain, opened: list[tuple[Map, Work]], row: pa.Table, log: tuple[Path, Counter[str]]) -> pa.Table:
+def _alone(
+    chain: Chain, opened: list[tuple[Map, Work]], row: pa.Table, log: tuple[Path, Counter[str]]
+) -> pa.Table:
     journal, begun = log
     id_ = row["id"][0].as_py()
     if begun[id_] < ATTEMPTS:
@@ -146,7 +166,8 @@ def _measured(stage: Stage, work: Work, results: Results, given: pa.Table) -> pa
 
 
 def apart(work: Callable[[pa.Table], T], given: pa.Table) -> tuple[list[T], dict[str, str]]:
-    """What the work makes of a table; where it raises, of its rows one by one. Returns (made, error by id)."""
+    """What the work makes of a table; where it raises, of its rows one by one. Returns (made, error by
+    id)."""
     try:
         return [work(given)], {}
     except (RecipeError, ManifestError):
@@ -174,14 +195,17 @@ def _last_error() -> str:
 
 
 def checked(stage: Stage, done: pa.Table, results: Results, given: pa.Table) -> pa.Table:
-    """The declared columns, no more and no fewer; a row that got no result is failed, one that nobody asked for is a bug."""
+    """The declared columns, no more and no fewer; a row that got no result is failed, one that nobody asked
+    for is a bug."""
     expected = {results.key, *stage.writes}
     if {*done.column_names} - {"error"} != expected:
-        raise RecipeError(f"{stage.name} returned columns {sorted(done.column_names)}, it declares {sorted(expected)}")
+        raise RecipeError(
+            f"{stage.name} returned columns {sorted(done.column_names)}, it declares {sorted(expected)}"
+        )
     if "error" not in done.column_names:
         done = done.append_column("error", pa.nulls(len(done), pa.string()))
     fields = [(name, columns.column(name).type) for name in sorted(expected)]
-    done = done.select(sorted(expected) + ["error"]).cast(pa.schema([*fields, ("error", pa.string())]))
+    done = done.select([*sorted(expected), "error"]).cast(pa.schema([*fields, ("error", pa.string())]))
     answered = set(done[results.key].to_pylist())
     asked = given["id"].to_pylist()
     if answered - set(asked) or (not results.makes_rows and len(done) != len(answered)):
@@ -216,7 +240,9 @@ def _spent() -> tuple[float, Counter[str]]:
     return own, Counter(child.decoder().counts)
 
 
-def _report(stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]) -> dict[str, Any]:
+def _report(
+    stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]
+) -> dict[str, Any]:
     cpu_s, jobs = _spent()
     decoded = sum(number for job, number in (jobs - before[1]).items() if job in DECODES)
     media = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None

@@ -26,8 +26,9 @@ Tensors = Mapping[str, "np.ndarray[Any, Any]"]
 class Stage:
     """Settings of a piece of work. Equal settings and `version` give equal results, hence one fingerprint.
 
-    `reads` and `writes` name columns of `manifests.columns`; the worker hands over `id` and what is read, nothing else,
-    and refuses a result that lacks or adds a column. `side` columns are fetched from their own files.
+    `reads` and `writes` name columns of `manifests.columns`; the worker hands over `id` and what is read,
+    nothing else, and refuses a result that lacks or adds a column. `side` columns are fetched from their own
+    files.
     """
 
     reads: ClassVar[tuple[str, ...]] = ()
@@ -55,13 +56,15 @@ class Stage:
 class Map(Stage):
     """Work on the CPU, one row in, one or more rows out.
 
-    A 1:1 stage returns `id` and its `writes`. A stage that makes rows writes `id` too, and returns `parent_id`.
+    A 1:1 stage returns `id` and its `writes`. A stage that makes rows writes `id` too, and returns
+    `parent_id`.
     """
 
     def open(self) -> Work:
         """Load what is needed, once per worker; returns the work on a table of `id` and `reads`.
 
-        A row that cannot be done carries `error` (see `per_row`) or is found by the worker, which repeats the table row by row.
+        A row that cannot be done carries `error` (see `per_row`) or is found by the worker, which repeats the
+        table row by row.
         """
         raise NotImplementedError(f"{self.name} lacks open()")
 
@@ -70,7 +73,8 @@ class Map(Stage):
 class Model(Stage):
     """Work of a model, 1:1: `prepare` runs on CPU workers, `forward` on the device, batched across parts.
 
-    `batch_rows` is the most rows that `forward` is given at once; it is a setting because it changes arithmetic.
+    `batch_rows` is the most rows that `forward` is given at once; it is a setting because it changes
+    arithmetic.
     """
 
     batch_rows: int = 32
@@ -80,7 +84,8 @@ class Model(Stage):
         raise NotImplementedError(f"{self.name} lacks prepare()")
 
     def forward(self) -> Callable[[Tensors], pa.Table]:
-        """Opens the model, once per actor; returns the work on tensors and `id`, which gives `id` and `writes`."""
+        """Opens the model, once per actor; returns the work on tensors and `id`, which gives `id` and
+        `writes`."""
         raise NotImplementedError(f"{self.name} lacks forward()")
 
 
@@ -89,7 +94,8 @@ class Whole(Stage):
 
 
 def per_row(function: Callable[[Row], Iterable[Row]], writes: Iterable[str]) -> Work:
-    """Work that calls `function` for one row at a time; its RowError becomes that row's `error` and no other's.
+    """Work that calls `function` for one row at a time; its RowError becomes that row's `error` and no
+    other's.
 
     `function` returns the rows made from one row: each a mapping of `writes`.
     """

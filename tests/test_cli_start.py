@@ -7,7 +7,7 @@ import sys
 
 def test_help_costs_little() -> None:
     """`reelmix --help` loads no engine, no decoder, no model."""
-    heavy = "ray torch cv2 av duckdb pyarrow faiss".split()
+    heavy = ["ray", "torch", "cv2", "av", "duckdb", "pyarrow", "faiss"]
     code = f"""
 import sys
 from typer.testing import CliRunner

@@ -1,4 +1,5 @@
-"""The house: imports go one way, Ray and heavy libraries stand where they belong, containers are opened in one place."""
+"""The house: imports go one way, Ray and heavy libraries stand where they belong, containers are opened in
+one place."""
 
 import ast
 import re
@@ -10,9 +11,27 @@ import pytest
 ROOT = Path(__file__).parents[1]
 LAYERS = ("manifests", "filters", "stages", "pipeline")
 FILES = sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
-HEAVY = {"torch", "open_clip", "faiss", "vllm", "av", "cv2", "scenedetect", "transformers", "imageio_ffmpeg", "ffmpeg"}
+HEAVY = {
+    "torch",
+    "open_clip",
+    "faiss",
+    "vllm",
+    "av",
+    "cv2",
+    "scenedetect",
+    "transformers",
+    "imageio_ffmpeg",
+    "ffmpeg",
+}
 # These run inside the decode child or are imported by a stage's open(); no verb reaches them at import.
-OPENED_LATE = {"stages/media.py", "stages/split", "stages/dedup", "stages/pack", "stages/ingest", "pipeline/demo"}
+OPENED_LATE = {
+    "stages/media.py",
+    "stages/split",
+    "stages/dedup",
+    "stages/pack",
+    "stages/ingest",
+    "pipeline/demo",
+}
 
 
 def imports(path: Path) -> Iterator[tuple[str, bool]]:

@@ -1,4 +1,5 @@
-"""`make run` without arguments: draw the corpus, run every step, verify, and say what was planted and what was found."""
+"""`make run` without arguments: draw the corpus, run every step, verify, and say what was planted and what
+was found."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ def _where_next(out: Path, seconds: float) -> str:
         f"\ndone in {seconds:.0f} s. Shards: {out}/pack/video-clips and {out}/pack/images. Next:\n"
         f"  .venv/bin/reelmix inspect {out}\n"
         f"  .venv/bin/reelmix trace {out} videos/tape.mkv\n"
-        f"  .venv/bin/reelmix sql {out} \"select rejected_by, count(*) from filter group by 1\"\n"
+        f'  .venv/bin/reelmix sql {out} "select rejected_by, count(*) from filter group by 1"\n'
         f"  make run IN=your/folder OUT=work"
     )
 

@@ -14,12 +14,13 @@ ASSET = ["id", "parent_id", "asset_id", "source_uri", "corpus", "size_bytes", "s
 def gather_sources(entries: pa.Table) -> pa.Table:
     """The `sources` table: one row per listed file, with its asset (null when it gave none), role and error.
 
-    Takes entries with `asset_id` and `error` as hashing left them; a source's id comes from content, text and URI.
+    Takes entries with `asset_id` and `error` as hashing left them; a source's id comes from content, text and
+    URI.
     """
     return query(
         """
-        select md5(to_json([asset_id, corpus, source_uri, source_texts::json::varchar])::varchar) as source_id,
-               case when role = 'media' then coalesce(asset_id, id_of_unread) end as asset_id,
+        select md5(to_json([asset_id, corpus, source_uri, source_texts::json::varchar])::varchar) as
+        source_id, case when role = 'media' then coalesce(asset_id, id_of_unread) end as asset_id,
                source_uri, corpus, role, size_bytes, source_texts, error, location
         from (select *, md5(to_json([corpus, source_uri, 'unread'])::varchar) as id_of_unread from entries)
         order by corpus, source_uri, source_id

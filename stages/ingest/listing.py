@@ -1,4 +1,5 @@
-"""What there is to ingest: every file of every source as one entry, with its texts; nothing is opened but texts."""
+"""What there is to ingest: every file of every source as one entry, with its texts; nothing is opened but
+texts."""
 
 from __future__ import annotations
 
@@ -25,8 +26,8 @@ LITTER = {".DS_Store", "Thumbs.db", "desktop.ini"}
 class Entry:
     """One listed file: where it is, what it is called under its root, the texts that came with it.
 
-    `role` is media, text (its content went to a media entry of the same stem) or ignored; `error` is set when the
-    entry could not even be listed.
+    `role` is media, text (its content went to a media entry of the same stem) or ignored; `error` is set when
+    the entry could not even be listed.
     """
 
     uri: str
@@ -68,7 +69,9 @@ def entry_table(entries: Iterable[Entry]) -> pa.Table:
 
 
 def _entry_row(entry: Entry) -> dict[str, Any]:
-    name = "\0".join(map(str, (entry.corpus, entry.uri, entry.path, entry.offset, entry.size, entry.modified_ns)))
+    name = "\0".join(
+        map(str, (entry.corpus, entry.uri, entry.path, entry.offset, entry.size, entry.modified_ns))
+    )
     return {
         "id": hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:32],
         "source_uri": _printable(entry.uri),
@@ -83,7 +86,8 @@ def _entry_row(entry: Entry) -> dict[str, Any]:
 
 
 def _printable(name: str) -> str:
-    """A name that is not UTF-8 keeps its bytes as \\xNN; it is then refused as unreadable, under a visible name."""
+    """A name that is not UTF-8 keeps its bytes as \\xNN; it is then refused as unreadable, under a visible
+    name."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

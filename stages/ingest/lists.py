@@ -26,11 +26,14 @@ class Listed:
 
 
 def read_list(path: Path) -> Iterator[Listed]:
-    """The rows of a list; raises RecipeError that names the line for a row without a path or with an address."""
+    """The rows of a list; raises RecipeError that names the line for a row without a path or with an
+    address."""
     for number, row in enumerate(_rows(path), 1):
         place = next((row[key] for key in PATHS if row.get(key)), None)
         if not isinstance(place, str):
-            raise RecipeError(f"{path}, row {number}: no path; one of the columns {', '.join(PATHS)} must hold it")
+            raise RecipeError(
+                f"{path}, row {number}: no path; one of the columns {', '.join(PATHS)} must hold it"
+            )
         if "://" in place and not place.startswith("file://"):
             raise RecipeError(f"{path}, row {number}: {place!r} is remote; copy the media here first")
         yield Listed(place.removeprefix("file://"), texts.from_value(row))

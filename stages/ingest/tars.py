@@ -15,7 +15,8 @@ LONGEST_NAME = 1024
 
 @dataclass(frozen=True)
 class Member:
-    """One member: its name, the range of the tar that holds its bytes, its role, its texts, or why it is refused."""
+    """One member: its name, the range of the tar that holds its bytes, its role, its texts, or why it is
+    refused."""
 
     name: str
     offset: int | None = None
@@ -28,8 +29,8 @@ class Member:
 def members(path: Path) -> Iterator[Member]:
     """The members of a plain tar, sample by sample; a sample's .txt and .json become the texts of its media.
 
-    A hostile name, a link or a device is a member with `error`; so is the tar itself (no name) from the place where
-    it cannot be read on.
+    A hostile name, a link or a device is a member with `error`; so is the tar itself (no name) from the place
+    where it cannot be read on.
     """
     key, sample = "", list[Member]()
     for member in _read(path):
@@ -58,7 +59,9 @@ def _read(path: Path) -> Iterator[Member]:
 
 def _member(info: tarfile.TarInfo) -> Member:
     error = _refusal(info)
-    shown = info.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    shown = (
+        info.name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").replace("\0", "\\0")
+    )
     if error:
         return Member(shown[:LONGEST_NAME], error=error)
     base = PurePosixPath(info.name).name

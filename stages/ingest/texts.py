@@ -38,7 +38,8 @@ def from_sidecar(suffix: str, content: bytes) -> tuple[str, ...]:
 
 
 def from_value(value: Any) -> tuple[str, ...]:
-    """The texts in a mapping: the first of texts, captions, text, caption that it has; a string or a list of them."""
+    """The texts in a mapping: the first of texts, captions, text, caption that it has; a string or a list of
+    them."""
     if not isinstance(value, dict):
         raise RowError("bad_sidecar", f"expected a JSON object with one of {', '.join(KEYS)}")
     found: Any = next((value[key] for key in KEYS if value.get(key)), [])

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     from scenedetect.detector import SceneDetector
 
-# Each detector's usual threshold: adaptive and content as the best tuned sets of PySceneDetect's own benchmark
-# (benchmark/README.md of 0.7: adaptive 3.5 with window 3, content 31), the others as its 0.7.2 defaults.
+# Each detector's usual threshold: adaptive and content as the best tuned sets of PySceneDetect's own
+# benchmark (benchmark/README.md of 0.7: adaptive 3.5 with window 3, content 31), the others as its 0.7.2
+# defaults.
 THRESHOLDS: dict[str, float | None] = {
     "adaptive": 3.5,
     "content": 31.0,
@@ -32,7 +33,8 @@ _RATE = Fraction(25)
 
 @dataclass(frozen=True)
 class Detector:
-    """`cuts(n, bgr)` takes frame n and returns the frames that begin a new shot, some frames late; `rest()` ends it."""
+    """`cuts(n, bgr)` takes frame n and returns the frames that begin a new shot, some frames late; `rest()`
+    ends it."""
 
     cuts: Callable[[int, np.ndarray[Any, Any]], list[int]]
     rest: Callable[[int], list[int]]
@@ -63,7 +65,9 @@ def _made(name: str, threshold: float | None) -> SceneDetector:
     from scenedetect import detectors
     from scenedetect.detector import FlashFilter
 
-    weights = detectors.ContentDetector.Components(delta_hue=1.0, delta_sat=1.0, delta_lum=1.0, delta_edges=0.0)
+    weights = detectors.ContentDetector.Components(
+        delta_hue=1.0, delta_sat=1.0, delta_lum=1.0, delta_edges=0.0
+    )
     made: dict[str, Callable[[], SceneDetector]] = {
         "adaptive": lambda: detectors.AdaptiveDetector(
             adaptive_threshold=threshold,
@@ -106,11 +110,13 @@ def far_enough(cut: int, before: int, pts: Sequence[int], least: Fraction) -> bo
     return pts[cut] - pts[before] >= least
 
 
-def spans(cuts: Sequence[int], pts: Sequence[int], end_pts: int, *, least: Fraction, most: Fraction) -> list[Span]:
+def spans(
+    cuts: Sequence[int], pts: Sequence[int], end_pts: int, *, least: Fraction, most: Fraction
+) -> list[Span]:
     """The clips between cuts. Lengths in ticks: `least` as below, `most` as the longest clip.
 
-    A cut nearer than `least` to the boundary before it, or to the end, is dropped: its frames go to the shot before.
-    A shot longer than `most` is divided into the fewest equal parts that are not (boundary `limit`).
+    A cut nearer than `least` to the boundary before it, or to the end, is dropped: its frames go to the shot
+    before. A shot longer than `most` is divided into the fewest equal parts that are not (boundary `limit`).
     """
     kept = [0]
     for cut in sorted(set(cuts)):
@@ -127,7 +133,8 @@ def spans(cuts: Sequence[int], pts: Sequence[int], end_pts: int, *, least: Fract
 
 
 def divided(first: int, end: int, kinds: tuple[str, str], pts: Sequence[int], most: Fraction) -> list[Span]:
-    """A shot of frames [first, end) as clips of at most `most` ticks; `pts` holds the time at which it ends, too."""
+    """A shot of frames [first, end) as clips of at most `most` ticks; `pts` holds the time at which it ends,
+    too."""
     length = pts[end] - pts[first]
     parts = min(max(1, math.ceil(length / most)), end - first)
     inner = [first + round((end - first) * n / parts) for n in range(parts + 1)]

@@ -75,7 +75,9 @@ class Film:
         """A clip's measures and stored frames."""
         if (span.first, span.end) in self.finished:
             return self.finished.pop((span.first, span.end))
-        kept = pictures.chosen(self.reel.pictures(span.first, span.end), span.first, span.end, self.chosen.frames_per_clip)
+        kept = pictures.chosen(
+            self.reel.pictures(span.first, span.end), span.first, span.end, self.chosen.frames_per_clip
+        )
         blurs = [measures.blur(p.luma) for p in kept if p.luma is not None]
         known = [value for value in blurs if value is not None]
         return {
@@ -87,7 +89,9 @@ class Film:
 
     def _content_hash(self, span: Span) -> str:
         shape = f"{self.size[0]}x{self.size[1]} turned {self.rotation}"
-        return measures.content_hash(shape, span.end - span.first, b"".join(self.numbers.digests[span.first : span.end]))
+        return measures.content_hash(
+            shape, span.end - span.first, b"".join(self.numbers.digests[span.first : span.end])
+        )
 
     def _stored(self, picture: Picture) -> dict[str, Any]:
         pts = self.pts[picture.frame]
@@ -95,7 +99,8 @@ class Film:
         return {"pts": pts, "time_s": float(pts * self.time_base), "jpeg": jpeg}
 
     def cut(self, frame: int) -> None:
-        """Take a detector's cut. Only the last boundary can still be dropped, so what lies before the one before is done."""
+        """Take a detector's cut. Only the last boundary can still be dropped, so what lies before the one
+        before is done."""
         if not 0 < frame < len(self.pts) or not far_enough(frame, self.cuts[-1], self.pts, self.least):
             return
         self.reel.cut(frame)
@@ -132,7 +137,9 @@ def _film(stream: av.video.stream.VideoStream, asset: Mapping[str, Any], chosen:
 
 def _look(film: Film, frame: av.VideoFrame, eyes: _Eyes, detector: Detector, limits: media.Limits) -> None:
     if frame.width * frame.height > limits.max_pixels:
-        raise RowError("too_many_pixels", f"{frame.width} x {frame.height} px, at most {limits.max_pixels} in all")
+        raise RowError(
+            "too_many_pixels", f"{frame.width} x {frame.height} px, at most {limits.max_pixels} in all"
+        )
     n = len(film.pts)
     usual = film.pts[-1] - film.pts[-2] if n > 1 else 1
     pts = frame.pts if frame.pts is not None else film.end_pts
@@ -148,7 +155,8 @@ def _look(film: Film, frame: av.VideoFrame, eyes: _Eyes, detector: Detector, lim
 
 
 class _Eyes:
-    """How a decoded frame is looked at: luma in place where the format allows, colour by one reused scaler."""
+    """How a decoded frame is looked at: luma in place where the format allows, colour by one reused
+    scaler."""
 
     def __init__(self) -> None:
         self._colours, self._grays = VideoReformatter(), VideoReformatter()
@@ -156,7 +164,8 @@ class _Eyes:
         self.before: Pixels | None = None
 
     def luma(self, frame: av.VideoFrame) -> Pixels:
-        """Every n-th pixel of the luma at full range, so that the long side has about LUMA_PX; grain is not averaged away."""
+        """Every n-th pixel of the luma at full range, so that the long side has about LUMA_PX; grain is not
+        averaged away."""
         plane = self._plane(frame)
         step = max(1, round(max(plane.shape) / LUMA_PX))
         return _full_range(np.ascontiguousarray(plane[::step, ::step]), frame)
@@ -166,7 +175,8 @@ class _Eyes:
         return pictures.shrunk(self._plane(frame), long_side)
 
     def colour(self, frame: av.VideoFrame, long_side: int) -> Pixels:
-        """A BGR picture with at most `long_side` pixels along its long side, as it is stored (not yet turned)."""
+        """A BGR picture with at most `long_side` pixels along its long side, as it is stored (not yet
+        turned)."""
         if self._small is None:
             share = min(1.0, long_side / max(frame.width, frame.height))
             self._small = (max(1, round(frame.width * share)), max(1, round(frame.height * share)))
@@ -205,7 +215,8 @@ def _lines(plane: av.video.plane.VideoPlane, used: int) -> Pixels:
 
 
 def _full_range(luma: Pixels, frame: av.VideoFrame) -> Pixels:
-    """8-bit luma stretched from 16..235 to 0..255 unless the stream says that it is full already (ITU-R BT.709)."""
+    """8-bit luma stretched from 16..235 to 0..255 unless the stream says that it is full already (ITU-R
+    BT.709)."""
     if frame.color_range == _FULL_RANGE or frame.format.name.startswith(("yuvj", "gray")):
         return luma
     return _STRETCHED[luma]

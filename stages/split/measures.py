@@ -1,4 +1,5 @@
-"""What is measured of every frame, and how a clip's measures come of it; definitions stand with the columns."""
+"""What is measured of every frame, and how a clip's measures come of it; definitions stand with the
+columns."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ Pixels = np.ndarray[Any, Any]
 BLACK_LUMA, BLACK_PIXELS = 0.10, 0.98
 # ffmpeg's freezedetect: mean difference below -60 dB.
 FREEZE_NOISE = 0.001
-# Crete et al. 2007 blur with a mean filter of this many pixels; below this spread of luma there is nothing to judge by.
+# Crete et al. 2007 blur with a mean filter of this many pixels; below this spread of luma there is nothing to
+# judge by.
 BLUR_PIXELS = 11
 FLAT_LUMA = 0.01
 
@@ -33,7 +35,8 @@ class FrameMeasures:
     digests: list[bytes] = field(default_factory=list)
 
     def add(self, luma: Pixels, before: Pixels | None, colour: Pixels, digest: bytes) -> None:
-        """Measure a frame: its full-range 8-bit luma, that of the frame before, a small BGR picture, its digest.
+        """Measure a frame: its full-range 8-bit luma, that of the frame before, a small BGR picture, its
+        digest.
 
         Where a stream changes its size in the middle, the change from one frame to the next is unknown.
         """
@@ -81,9 +84,9 @@ def is_black(luma: Pixels) -> bool:
 def blur(luma: Pixels) -> float | None:
     """No-reference perceptual blur, 0 sharp to 1 blurred; None for a flat picture.
 
-    Crete, Dolmiere, Ladret, Nicolas, "The blur effect" (SPIE 2007): how much of the variation between neighbouring
-    pixels a mean filter of 11 pixels destroys, the worse of the two directions; in the form of scikit-image's
-    `blur_effect` but for its Sobel smoothing. `luma` is 2-D, 8 bits.
+    Crete, Dolmiere, Ladret, Nicolas, "The blur effect" (SPIE 2007): how much of the variation between
+    neighbouring pixels a mean filter of 11 pixels destroys, the worse of the two directions; in the form of
+    scikit-image's `blur_effect` but for its Sobel smoothing. `luma` is 2-D, 8 bits.
     """
     picture = luma.astype(np.float32) / 255
     if float(picture.std()) < FLAT_LUMA:

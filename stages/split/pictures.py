@@ -19,7 +19,8 @@ MOST = 512
 
 @dataclass(frozen=True)
 class Picture:
-    """One candidate: its frame's number, a small BGR picture, a larger luma to judge blur by (not of every frame)."""
+    """One candidate: its frame's number, a small BGR picture, a larger luma to judge blur by (not of every
+    frame)."""
 
     frame: int
     colour: Pixels
@@ -85,9 +86,14 @@ class Reel:
 
 
 def chosen(pictures: Sequence[Picture], first: int, end: int, count: int) -> list[Picture]:
-    """Up to `count` pictures, nearest to the middles of `count` equal parts of the span; each once, in order."""
+    """Up to `count` pictures, nearest to the middles of `count` equal parts of the span; each once, in
+    order."""
     wanted = [first + (end - first) * (n + 0.5) / count for n in range(count)]
-    nearest = {min(pictures, key=lambda p: (abs(p.frame + 0.5 - at), p.frame)).frame: None for at in wanted} if pictures else {}
+    nearest = (
+        {min(pictures, key=lambda p: (abs(p.frame + 0.5 - at), p.frame)).frame: None for at in wanted}
+        if pictures
+        else {}
+    )
     return [p for p in pictures if p.frame in nearest]
 
 

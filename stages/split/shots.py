@@ -1,4 +1,5 @@
-"""The step split: one decode of an asset finds its shots, measures them, and stores a few small frames of each."""
+"""The step split: one decode of an asset finds its shots, measures them, and stores a few small frames of
+each."""
 
 from __future__ import annotations
 
@@ -28,11 +29,11 @@ MISSING_SHARE, MISSING_S = 0.1, 1.0
 class SplitShots(Map):
     """A video becomes one row a clip, an image passes as itself; both are decoded once, whole.
 
-    `detector` is one of `detect.THRESHOLDS`, `threshold` its threshold (none takes the detector's own, named there).
-    A cut nearer than `min_shot_s` to the boundary before it, or to the end, is dropped; a shot longer than `max_shot_s`
-    is divided evenly. `frame_px` is the long side of the stored frames, `blur_px` of the luma that blur is judged on.
-    Times are presentation times; a clip ends where the next frame begins, the last where its last frame ends.
-    Fails rows with a word of `media.REASONS`.
+    `detector` is one of `detect.THRESHOLDS`, `threshold` its threshold (none takes the detector's own, named
+    there). A cut nearer than `min_shot_s` to the boundary before it, or to the end, is dropped; a shot longer
+    than `max_shot_s` is divided evenly. `frame_px` is the long side of the stored frames, `blur_px` of the
+    luma that blur is judged on. Times are presentation times; a clip ends where the next frame begins, the
+    last where its last frame ends. Fails rows with a word of `media.REASONS`.
     """
 
     reads = ("location", "kind", "asset_id", "duration_s", "rotation")
@@ -49,30 +50,39 @@ class SplitShots(Map):
 
     def identity(self) -> dict[str, Any]:
         """The libraries whose arithmetic decides the result."""
-        return {name: metadata.version(name) for name in ("av", "opencv-python-headless", "scenedetect-headless", "pillow")}
+        return {
+            name: metadata.version(name)
+            for name in ("av", "opencv-python-headless", "scenedetect-headless", "pillow")
+        }
 
     def open(self) -> Work:
         settings = asdict(self)
 
         def split(row: Row) -> Iterator[Row]:
             if row["kind"] not in ("video", "image"):
-                raise RowError("unsupported_kind", f"split takes video and image, this is {row['kind']}; reject it by a rule")
+                raise RowError(
+                    "unsupported_kind",
+                    f"split takes video and image, this is {row['kind']}; reject it by a rule",
+                )
             decoder = child.decoder()
             deadline_s = decoder.limits.deadline_for(row["duration_s"])
             asset = {name: row[name] for name in self.reads}
-            yield from decoder.call("split", deadline_s=deadline_s, asset=asset, settings=settings).to_pylist()
+            yield from decoder.call(
+                "split", deadline_s=deadline_s, asset=asset, settings=settings
+            ).to_pylist()
 
         return per_row(split, self.writes)
 
 
 def measure(limits: Limits, *, asset: Mapping[str, Any], settings: Mapping[str, Any]) -> pa.Table:
-    """The rows of one asset (columns WRITES); runs in the decode child. Raises RowError with a word of `media.REASONS`."""
+    """The rows of one asset (columns WRITES); runs in the decode child. Raises RowError with a word of
+    `media.REASONS`."""
     chosen = SplitShots(**settings)
     if asset["kind"] == "image":
         from stages.split.still import image_row
 
         return columns.table([image_row(limits, asset, chosen)], WRITES)
-    from stages.split.film import Film, run_through
+    from stages.split.film import run_through
 
     film = run_through(limits, asset, chosen)
     _whole(film.seconds, asset["duration_s"])

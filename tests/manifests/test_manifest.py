@@ -29,7 +29,9 @@ def test_commit_lists_files_with_hashes(tmp_path: Path) -> None:
     """Each listed part has the size and SHA-256 of the file."""
     done = commit(tmp_path, ["a", "b"])
     assert ["a", "b"] == done.all_rows()["id"].to_pylist()
-    assert [files.sha256(done.folder / p["path"]) for p in done.parts().to_pylist()] == done.parts()["sha256"].to_pylist()
+    assert [files.sha256(done.folder / p["path"]) for p in done.parts().to_pylist()] == done.parts()[
+        "sha256"
+    ].to_pylist()
 
 
 def test_old_files_go_after_the_new_record(tmp_path: Path) -> None:

@@ -23,7 +23,10 @@ def assets(*ids: str) -> pa.Table:
 
 def made(*rows: tuple[str, str | None, float | None, str | None]) -> pa.Table:
     return pa.Table.from_pylist(
-        [{"parent_id": p, "input": "x", "id": i, "start_pts": 0, "duration_s": d, "error": e} for p, i, d, e in rows],
+        [
+            {"parent_id": p, "input": "x", "id": i, "start_pts": 0, "duration_s": d, "error": e}
+            for p, i, d, e in rows
+        ],
         schema=SPLIT.schema,
     )
 
@@ -45,10 +48,20 @@ def test_a_row_that_passes_as_itself_has_no_parent() -> None:
 def test_a_failed_row_stays_and_has_a_verdict() -> None:
     """A row whose stage failed keeps its old values; its error becomes a verdict with reason and detail."""
     results = made(("a", None, None, "truncated: 3 of 9 s"))
-    assert [("a", 9.0, None)] == [(r["id"], r["duration_s"], r["start_pts"]) for r in absorb(assets("a"), results, SPLIT).to_pylist()]
-    assert [{"id": "a", "step": "split", "fate": "failed", "reason": "truncated", "detail": "3 of 9 s", "of": None, "failing": None}] == failures(
-        results, SPLIT
-    ).to_pylist()
+    assert [("a", 9.0, None)] == [
+        (r["id"], r["duration_s"], r["start_pts"]) for r in absorb(assets("a"), results, SPLIT).to_pylist()
+    ]
+    assert [
+        {
+            "id": "a",
+            "step": "split",
+            "fate": "failed",
+            "reason": "truncated",
+            "detail": "3 of 9 s",
+            "of": None,
+            "failing": None,
+        }
+    ] == failures(results, SPLIT).to_pylist()
 
 
 @given(st.dictionaries(st.sampled_from("abcdef"), st.integers(min_value=-1, max_value=3)))

@@ -20,7 +20,10 @@ def part(*rows: tuple[str, str, float | None, str | None], key: str = "id") -> p
     frame = [{"pts": 0, "time_s": 0.0, "jpeg": b"jpeg"}]
     names = [key, "luma_mean", "frames"] + (["id"] if key != "id" else [])
     table = columns.table(
-        [{key: k, "id": f"{k}-clip" if key != "id" else k, "luma_mean": v, "frames": None if e else frame} for k, _, v, e in rows],
+        [
+            {key: k, "id": f"{k}-clip" if key != "id" else k, "luma_mean": v, "frames": None if e else frame}
+            for k, _, v, e in rows
+        ],
         names,
     )
     table = table.append_column("input", pa.array([i for _, i, _, _ in rows], pa.string()))
@@ -36,7 +39,8 @@ def test_missing_are_those_without_a_result(tmp_path: Path) -> None:
     done = results(tmp_path)
     done.write(part(("a", "1", 0.5, None), ("b", "1", None, "decode_error: x")))
     assert [("a", "2"), ("c", "1")] == [
-        (r["id"], r["input"]) for r in done.missing(wanted(("a", "1"), ("a", "2"), ("b", "1"), ("c", "1"))).to_pylist()
+        (r["id"], r["input"])
+        for r in done.missing(wanted(("a", "1"), ("a", "2"), ("b", "1"), ("c", "1"))).to_pylist()
     ]
 
 
@@ -55,15 +59,21 @@ def test_all_rows_made_of_one_row_come_from_one_part(tmp_path: Path) -> None:
     done.write(first)
     assert 2 == len(done.read(wanted(("v", "1"))))
     done.write(part(("v", "1", 0.75, None), ("w", "1", 0.75, None), key="parent_id"))
-    assert 1 == len(set(done.read(wanted(("v", "1")))["luma_mean"].to_pylist())) or 2 == len(done.read(wanted(("v", "1"))))
+    assert 1 == len(set(done.read(wanted(("v", "1")))["luma_mean"].to_pylist())) or 2 == len(
+        done.read(wanted(("v", "1")))
+    )
 
 
 def test_side_values_lie_apart(tmp_path: Path) -> None:
     """A side column is stored in a file of its own and represented by its digest and place."""
     done = results(tmp_path)
     written = done.write(part(("a", "1", 0.5, None), ("b", "1", None, "decode_error: x")))
-    assert ["luma_mean", "frames_digest", "frames_part"] == [n for n in written.column_names if n not in ("id", "input", "error")]
-    assert [[{"pts": 0, "time_s": 0.0, "jpeg": b"jpeg"}], None] == read_side(tmp_path, written, "frames").to_pylist()
+    assert ["luma_mean", "frames_digest", "frames_part"] == [
+        n for n in written.column_names if n not in ("id", "input", "error")
+    ]
+    assert [[{"pts": 0, "time_s": 0.0, "jpeg": b"jpeg"}], None] == read_side(
+        tmp_path, written, "frames"
+    ).to_pylist()
 
 
 def test_equal_work_is_the_same_file(tmp_path: Path) -> None:
@@ -74,7 +84,9 @@ def test_equal_work_is_the_same_file(tmp_path: Path) -> None:
     assert 1 == len(done.parts())
 
 
-@pytest.mark.parametrize(("name", "bucket", "seen"), [("", "a", True), ("a", "", True), ("a", "a3", True), ("a", "b", False)])
+@pytest.mark.parametrize(
+    ("name", "bucket", "seen"), [("", "a", True), ("a", "", True), ("a", "a3", True), ("a", "b", False)]
+)
 def test_parts_of_other_buckets_are_not_read(tmp_path: Path, name: str, bucket: str, seen: bool) -> None:
     """A part is looked at when its bucket and the wanted one overlap, whatever their depth."""
     done = results(tmp_path)
@@ -85,7 +97,9 @@ def test_parts_of_other_buckets_are_not_read(tmp_path: Path, name: str, bucket: 
 @given(st.lists(st.tuples(st.text(), st.floats(allow_nan=False) | st.none()), min_size=1, max_size=5))
 def test_digest_depends_on_the_row_alone(values: list[tuple[str, float | None]]) -> None:
     """The digest of a row is the same in any batch and in any order."""
-    rows = columns.table([{"id": str(n), "codec": c, "fps": f} for n, (c, f) in enumerate(values)], ["id", "codec", "fps"])
+    rows = columns.table(
+        [{"id": str(n), "codec": c, "fps": f} for n, (c, f) in enumerate(values)], ["id", "codec", "fps"]
+    )
     together = inputs(rows, ["codec", "fps"]).to_pylist()
     alone = [inputs(rows.slice(n, 1), ["fps", "codec"])[0].as_py() for n in range(len(rows))]
     assert together == alone
@@ -93,6 +107,7 @@ def test_digest_depends_on_the_row_alone(values: list[tuple[str, float | None]])
 
 def test_where_the_bytes_are_enters_no_digest() -> None:
     """A moved file is the same input; a changed value is another."""
+
     def digest(path: str, codec: str) -> str:
         location = {"path": path, "offset": None, "size": None}
         rows = columns.table([{"id": "a", "location": location, "codec": codec}], ["id", "location", "codec"])

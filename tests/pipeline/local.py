@@ -1,7 +1,7 @@
 """A run without Ray: orders are worked off in this process, one after the other; can die at a chosen write.
 
-As a script: `python -m tests.pipeline.local IN OUT KILL_AT [KEY=VALUE …]` kills itself with SIGKILL just before the
-KILL_AT-th file would get its final name (0 never).
+As a script: `python -m tests.pipeline.local IN OUT KILL_AT [KEY=VALUE …]` kills itself with SIGKILL just
+before the KILL_AT-th file would get its final name (0 never).
 """
 
 import os

@@ -26,7 +26,8 @@ class Double(Map):
             if "crash" in table["codec"].to_pylist():
                 raise ZeroDivisionError("by nought")
             if "kill" in table["codec"].to_pylist():
-                Path(self.mark).open("a").write("died\n")
+                with Path(self.mark).open("a") as mark:
+                    mark.write("died\n")
                 os._exit(9)
             values = [None if fps is None else 2 * fps for fps in table["fps"].to_pylist()]
             rows = pa.table({"id": table["id"], "luma_mean": pa.array(values, pa.float64())})
@@ -64,7 +65,8 @@ class WrongColumns(Map):
 
 @dataclass(frozen=True)
 class Sines(Model):
-    """luma_mean by a fixed linear layer on sines of fps and duration: small, but a forward pass over a batch."""
+    """luma_mean by a fixed linear layer on sines of fps and duration: small, but a forward pass over a
+    batch."""
 
     reads = ("fps", "duration_s", "codec")
     writes = ("luma_mean",)
@@ -86,11 +88,16 @@ class Sines(Model):
             if batch["odd"].any():
                 raise FloatingPointError("this one cannot be forwarded")
             assert len(batch["x"]) <= self.batch_rows
-            return pa.table({"id": pa.array(batch["id"].tolist(), pa.string()), "luma_mean": batch["x"] @ weights})
+            return pa.table(
+                {"id": pa.array(batch["id"].tolist(), pa.string()), "luma_mean": batch["x"] @ weights}
+            )
 
         return forward
 
 
 def assets(**codecs: str) -> pa.Table:
-    rows = [{"id": i, "asset_id": i, "codec": c, "fps": 12.5, "duration_s": 4.0, "size_bytes": 9} for i, c in codecs.items()]
+    rows = [
+        {"id": i, "asset_id": i, "codec": c, "fps": 12.5, "duration_s": 4.0, "size_bytes": 9}
+        for i, c in codecs.items()
+    ]
     return columns.table(rows, ["id", "parent_id", "asset_id", "codec", "fps", "duration_s", "size_bytes"])

@@ -1,4 +1,5 @@
-"""The promises of the core, on a small real corpus: conservation, resume, equal bytes, thresholds that move for free."""
+"""The promises of the core, on a small real corpus: conservation, resume, equal bytes, thresholds that move
+for free."""
 
 import json
 import os
@@ -18,7 +19,6 @@ from pipeline.steps import SHAPES
 from pipeline.verify import verify
 from tests.pipeline.local import run_here
 
-
 # One finished run serves all of these, so they stay on one worker.
 pytestmark = pytest.mark.xdist_group("flow")
 
@@ -26,7 +26,12 @@ pytestmark = pytest.mark.xdist_group("flow")
 def shards(out: Path) -> dict[str, str]:
     """SHA-256 of every file of the packed datasets."""
     pack = out / "pack"
-    return {str(p.relative_to(pack)): sha256(p) for d in ("video-clips", "images") for p in sorted((pack / d).rglob("*")) if p.is_file()}
+    return {
+        str(p.relative_to(pack)): sha256(p)
+        for d in ("video-clips", "images")
+        for p in sorted((pack / d).rglob("*"))
+        if p.is_file()
+    }
 
 
 @pytest.fixture
@@ -111,7 +116,8 @@ def test_order_of_listing_does_not_matter(corpus: Path, finished: Path, tmp_path
 
 @pytest.mark.timeout(600)
 def test_killed_at_any_write_it_ends_the_same(corpus: Path, finished: Path, tmp_path: Path) -> None:
-    """A driver killed again and again, each time one write further on, ends with the bytes of an undisturbed run."""
+    """A driver killed again and again, each time one write further on, ends with the bytes of an undisturbed
+    run."""
     command = [sys.executable, "-m", "tests.pipeline.local", str(corpus), str(tmp_path / "out")]
     deaths = 0
     for write in [1, 2, 5, 3, 8, 13, 4, 7, 2, 3, 1, 6, 0]:
@@ -125,7 +131,9 @@ def test_killed_at_any_write_it_ends_the_same(corpus: Path, finished: Path, tmp_
 
 
 @pytest.mark.parametrize("step", list(SHAPES))
-def test_killed_at_each_commit_it_ends_the_same(corpus: Path, copied: Path, step: str, finished: Path) -> None:
+def test_killed_at_each_commit_it_ends_the_same(
+    corpus: Path, copied: Path, step: str, finished: Path
+) -> None:
     """Without its record a step is nothing to a reader, and the next run commits it again."""
     (copied / step / "record.json").unlink()
     assert None is Manifest.find(copied, step)

@@ -1,4 +1,5 @@
-"""A model stage: prepared on CPU, forwarded in batches across parts, a bad row costs itself, results land by id."""
+"""A model stage: prepared on CPU, forwarded in batches across parts, a bad row costs itself, results land by
+id."""
 
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,13 @@ def check(out: Path, table: pa.Table) -> None:
     wanted = table.append_column("input", inputs(table, stage.reads))
     found = results_of(out, "split", stage).read(wanted)
     by_id: dict[str, Any] = {r["id"]: (r["luma_mean"], r["error"]) for r in found.to_pylist()}
-    for id_, fps, codec in zip(table["id"].to_pylist(), table["fps"].to_pylist(), table["codec"].to_pylist(), strict=True):
+    for id_, fps, codec in zip(
+        table["id"].to_pylist(), table["fps"].to_pylist(), table["codec"].to_pylist(), strict=True
+    ):
         value, error = by_id[id_]
-        assert {"h264": None, "crash": "decode_error", "odd": "exception"}[codec] == (error and error.partition(":")[0])
+        assert {"h264": None, "crash": "decode_error", "odd": "exception"}[codec] == (
+            error and error.partition(":")[0]
+        )
         if codec == "h264":
             assert value == pytest.approx(0.25 * np.sin(fps) + 0.75 * np.sin(4.0), abs=1e-12)
 

@@ -24,13 +24,18 @@ def work_off(out: Path, stages: tuple[Map, ...], rows: pa.Table) -> list[dict[st
 def results(out: Path, stage: Map) -> dict[str, tuple[object, object]]:
     found = results_of(out, "split", stage)
     table = pa.concat_tables([pa.parquet.read_table(part) for part in found.parts()])
-    return {r[found.key]: (r.get("luma_mean"), r["error"] and r["error"].partition(":")[0]) for r in table.to_pylist()}
+    return {
+        r[found.key]: (r.get("luma_mean"), r["error"] and r["error"].partition(":")[0])
+        for r in table.to_pylist()
+    }
 
 
 def test_one_bad_row_costs_itself(tmp_path: Path) -> None:
     """Of four rows in one batch, the one that raises fails, with where and why; the others are done."""
     work_off(tmp_path, (Double(),), assets(a="h264", b="crash", c="vp9", d="av1"))
-    assert {"a": (25.0, None), "b": (None, "exception"), "c": (25.0, None), "d": (25.0, None)} == results(tmp_path, Double())
+    assert {"a": (25.0, None), "b": (None, "exception"), "c": (25.0, None), "d": (25.0, None)} == results(
+        tmp_path, Double()
+    )
 
 
 def test_a_row_without_an_answer_is_failed(tmp_path: Path) -> None:
@@ -45,18 +50,21 @@ def test_fused_stages_each_leave_their_results(tmp_path: Path) -> None:
     rows = rows.set_column(rows.column_names.index("duration_s"), "duration_s", pa.array([4.0, 0.0]))
     reports = work_off(tmp_path, (Halves(), Double()), rows)
     assert {"a-0": (25.0, None), "a-1": (25.0, None)} == results(tmp_path, Double())
-    assert {"Halves": 1, "Double": 0} == {s: sum(r["failed"] for r in reports if r["stage"] == s) for s in ("Halves", "Double")}
+    assert {"Halves": 1, "Double": 0} == {
+        s: sum(r["failed"] for r in reports if r["stage"] == s) for s in ("Halves", "Double")
+    }
 
 
 def test_declared_columns_are_enforced(tmp_path: Path) -> None:
     """A stage that writes what it did not declare ends the run: that is a bug, not a bad row."""
-    with pytest.raises(RecipeError, match="returned columns .*blur"):
+    with pytest.raises(RecipeError, match=r"returned columns .*blur"):
         work_off(tmp_path, (WrongColumns(),), assets(a="h264"))
 
 
 @pytest.mark.parametrize(("copies", "expected"), [(1, 3), (4, 4)])
 def test_a_row_that_kills_its_worker_is_set_apart(tmp_path: Path, copies: int, expected: int) -> None:
-    """After a batch died, rows go one by one; the killer gets three attempts, then fails; its neighbours finish."""
+    """After a batch died, rows go one by one; the killer gets three attempts, then fails; its neighbours
+    finish."""
     mark = tmp_path / "mark"
     stage = Double(mark=str(mark))
     neighbours = assets(A="kill", **{f"a{n}": "h264" for n in range(3 * copies)})
@@ -92,7 +100,9 @@ def test_another_run_starts_counting_anew(tmp_path: Path) -> None:
 def test_orders_hold_every_row_once_heaviest_first(tmp_path: Path) -> None:
     """Orders come by weight, hold rows of one bucket, and lose none."""
     rows = assets(**{f"{n:02d}": "h264" for n in range(20)})
-    rows = rows.set_column(rows.column_names.index("size_bytes"), "size_bytes", pa.array([n * n for n in range(20)]))
+    rows = rows.set_column(
+        rows.column_names.index("size_bytes"), "size_bytes", pa.array([n * n for n in range(20)])
+    )
     orders = write_orders(tmp_path / "orders", [("", rows)], most_rows=3, workers=1)
     tables = [pa.parquet.read_table(order) for order in orders]
     weights = [sum(t["size_bytes"].to_pylist()) for t in tables]

@@ -26,9 +26,13 @@ def _one_child() -> Iterator[None]:
     child.decoder().close()
 
 
-def draw(path: Path, *, frames: int = 24, fps: int = 24, size: tuple[int, int] = (64, 48), codec: str = "libx264") -> Path:
+def draw(
+    path: Path, *, frames: int = 24, fps: int = 24, size: tuple[int, int] = (64, 48), codec: str = "libx264"
+) -> Path:
     """A video whose frame n has the gray level 8 * n (modulo 256)."""
-    with av.open(str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}) as container:
+    with av.open(
+        str(path), "w", options={"movflags": "faststart"} if path.suffix == ".mp4" else {}
+    ) as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         for n in range(frames):

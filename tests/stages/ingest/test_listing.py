@@ -30,7 +30,7 @@ def test_folder_with_sidecars(tmp_path: Path) -> None:
     fill(
         tmp_path,
         a__mp4=b"v",
-        a__txt="ein Text\n".encode(),
+        a__txt=b"ein Text\n",
         sub_in_b__jpg=b"i",
         sub_in_b__json=json.dumps({"texts": ["one", "two"]}).encode(),
         notes__txt=b"nothing beside me",
@@ -39,9 +39,14 @@ def test_folder_with_sidecars(tmp_path: Path) -> None:
     found = listed(tmp_path)
     assert ("ein Text",) == found["a.mp4"].texts
     assert ("one", "two") == found["sub/b.jpg"].texts
-    assert {"a.mp4": "media", "a.txt": "text", "sub/b.jpg": "media", "sub/b.json": "text", "notes.txt": "media", "._a.mp4": "ignored"} == {
-        uri: entry.role for uri, entry in found.items()
-    }
+    assert {
+        "a.mp4": "media",
+        "a.txt": "text",
+        "sub/b.jpg": "media",
+        "sub/b.json": "text",
+        "notes.txt": "media",
+        "._a.mp4": "ignored",
+    } == {uri: entry.role for uri, entry in found.items()}
 
 
 def test_bad_sidecar_is_an_error_of_its_own(tmp_path: Path) -> None:
@@ -76,7 +81,9 @@ def test_lists(tmp_path: Path, kind: str) -> None:
     assert "unreadable: No such file or directory" == found["v/gone.mp4"].error
 
 
-@pytest.mark.parametrize("line", ['{"caption": "no path"}', "[1]", "no json", '{"path": "https://example.org/a.mp4"}'])
+@pytest.mark.parametrize(
+    "line", ['{"caption": "no path"}', "[1]", "no json", '{"path": "https://example.org/a.mp4"}']
+)
 def test_wrong_list_names_the_line(tmp_path: Path, line: str) -> None:
     """A list that cannot be meant is an error before any work, with its line."""
     path = tmp_path / "list.jsonl"
@@ -97,7 +104,14 @@ def tar_of(path: Path, *members: tuple[str, bytes], extra: tarfile.TarInfo | Non
 
 def test_webdataset_tar(tmp_path: Path) -> None:
     """Members with one key are one sample; media are ranges of the tar, `._*` members are ignored."""
-    tar_of(tmp_path / "s.tar", ("k1.jpg", b"JPEG"), ("k1.txt", b"eins"), ("k1.json", b'{"caption": "one"}'), ("._k1.jpg", b"x"), ("k2.mp4", b"MP4"))
+    tar_of(
+        tmp_path / "s.tar",
+        ("k1.jpg", b"JPEG"),
+        ("k1.txt", b"eins"),
+        ("k1.json", b'{"caption": "one"}'),
+        ("._k1.jpg", b"x"),
+        ("k2.mp4", b"MP4"),
+    )
     found = listed(tmp_path / "s.tar")
     first = found["s.tar/k1.jpg"]
     assert ("eins", "one") == first.texts
@@ -177,4 +191,8 @@ def test_unread_files_are_failed_assets() -> None:
     sources = gather.gather_sources(hashed(Entry("a.jpg", "main", "x", error="unreadable: no permission")))
     (verdict,) = gather.unread(sources).to_pylist()
     assert gather.gather_assets(sources)["id"].to_pylist() == [verdict["id"]]
-    assert ("failed", "unreadable", "no permission") == (verdict["fate"], verdict["reason"], verdict["detail"])
+    assert ("failed", "unreadable", "no permission") == (
+        verdict["fate"],
+        verdict["reason"],
+        verdict["detail"],
+    )

@@ -20,7 +20,8 @@ def measured(*levels: int) -> dict[str, object]:
 
 
 def test_luma_motion_freeze_and_black() -> None:
-    """Frames of 0, 0, 51 and 102: mean 0.15, changes 0, 0.2 and 0.2, one pair of three frozen, two of four black."""
+    """Frames of 0, 0, 51 and 102: mean 0.15, changes 0, 0.2 and 0.2, one pair of three frozen, two of four
+    black."""
     found = measured(0, 0, 51, 102)
     assert found["luma_mean"] == pytest.approx(153 / 4 / 255)
     assert found["motion"] == pytest.approx(0.4 / 3)
@@ -68,7 +69,8 @@ def test_detail_of_a_chessboard() -> None:
 
 
 def test_blur_of_a_step_and_of_a_ramp() -> None:
-    """By hand: a mean filter of 11 keeps 2/11 of what Sobel sees at an ideal step; of a long ramp it keeps all."""
+    """By hand: a mean filter of 11 keeps 2/11 of what Sobel sees at an ideal step; of a long ramp it keeps
+    all."""
     step = np.zeros((64, 128), np.uint8)
     step[:, 64:] = 200
     assert blur(step) == pytest.approx(2 / 11, abs=1e-3)
@@ -90,7 +92,12 @@ def test_blurring_raises_blur() -> None:
 
 def test_content_hash_tells_shape_count_and_pictures_apart() -> None:
     """Any of them makes another hash."""
-    assert 4 == len({content_hash(*of) for of in [("8x6", 2, b"ab"), ("6x8", 2, b"ab"), ("8x6", 1, b"ab"), ("8x6", 2, b"ac")]})
+    assert 4 == len(
+        {
+            content_hash(*of)
+            for of in [("8x6", 2, b"ab"), ("6x8", 2, b"ab"), ("8x6", 1, b"ab"), ("8x6", 2, b"ac")]
+        }
+    )
 
 
 def picture(n: int) -> Picture:

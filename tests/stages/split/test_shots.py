@@ -1,6 +1,7 @@
 """The step split on drawn and real media: shots at the right frames, times by PTS, one decode."""
 
 import io
+import itertools
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ from stages.split.shots import SplitShots
 READS = ["id", *SplitShots.reads]
 
 
-def split(path: Path, *, kind: str = "video", stage: SplitShots | None = None, **facts: Any) -> list[dict[str, Any]]:
+def split(
+    path: Path, *, kind: str = "video", stage: SplitShots | None = None, **facts: Any
+) -> list[dict[str, Any]]:
     location = {"path": str(path), "offset": None, "size": None}
     row = {"id": "a" * 32, "asset_id": "a" * 32, "location": location, "kind": kind, "rotation": 0, **facts}
     return list((stage or SplitShots()).open()(columns.table([row], READS)).to_pylist())
 
 
-def film(path: Path, levels: list[int], *, pts: list[int] | None = None, rate: int = 24, **options: str) -> Path:
+def film(
+    path: Path, levels: list[int], *, pts: list[int] | None = None, rate: int = 24, **options: str
+) -> Path:
     """A video whose frame n shows a pattern that depends on levels[n] alone, at time pts[n] / rate."""
     codec = options.pop("codec", "libx264")
     with av.open(str(path), "w", options=options) as container:
@@ -52,7 +57,7 @@ def test_hard_cuts_are_frame_exact(tmp_path: Path, codec: str) -> None:
     ]
     assert clips[1]["start_s"] == pytest.approx(30 / 24, abs=0.002)
     assert all(c["id"] == clip_id("a" * 32, c["start_pts"], c["end_pts"]) for c in clips)
-    assert all(c["end_pts"] == d["start_pts"] for c, d in zip(clips, clips[1:], strict=False))
+    assert all(c["end_pts"] == d["start_pts"] for c, d in itertools.pairwise(clips))
 
 
 def test_frames_stay_in_their_shot(tmp_path: Path) -> None:
@@ -92,9 +97,10 @@ def test_a_remux_has_equal_content(tmp_path: Path) -> None:
 def test_min_and_max_length(tmp_path: Path) -> None:
     """Scenes shorter than the minimum join the one before; longer than the maximum are divided evenly."""
     path = film(tmp_path / "a.mp4", [1] * 30 + [2] * 6 + [3] * 60)
-    assert [36, 60] == [c["frame_count"] for c in split(path, stage=SplitShots(min_shot_s=0.4))] or [30, 66] == [
-        c["frame_count"] for c in split(path, stage=SplitShots(min_shot_s=0.4))
-    ]
+    assert [36, 60] == [c["frame_count"] for c in split(path, stage=SplitShots(min_shot_s=0.4))] or [
+        30,
+        66,
+    ] == [c["frame_count"] for c in split(path, stage=SplitShots(min_shot_s=0.4))]
     parts = split(path, stage=SplitShots(detector="none", max_shot_s=1.0))
     assert [24, 24, 24, 24] == [c["frame_count"] for c in parts]
     assert ["limit"] * 3 == [c["ends_with"] for c in parts[:-1]]
