@@ -63,7 +63,7 @@ def _ingest(context: Context, recipe: Recipe) -> Work:
         return Work(0, 0, certain=True)
     stage = recipe.stages["ingest"][0]
     (results,) = stocks.results_for(context.out, "ingest", (stage,))
-    todo = results.missing(stocks.wanted(entries.select(["id", *stage.reads, "size_bytes"]), stage))
+    todo = results.missing(stocks.wanted(entries.select(sorted({"id", *stage.reads, "size_bytes"})), stage))
     return Work(len(todo), _bytes(todo), certain=len(todo) == 0)
 
 

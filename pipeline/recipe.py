@@ -81,6 +81,9 @@ def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Ite
     for setting in settings:
         _set(raw, setting)
     _known(raw, {"name", "sources", "run", "filter", *shapes}, "section")
+    for section in ("run", "filter", *shapes):
+        if not isinstance(raw.get(section, {}), dict):
+            raise RecipeError(f"[{section}] is a section of settings, found {section} = {raw[section]!r}")
     return Recipe(
         name=str(raw.get("name", Path(name).stem)),
         sources=tuple(_model(Source, source, "sources") for source in _sources(raw)),
