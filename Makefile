@@ -62,7 +62,7 @@ check: setup ## Format, lint, types, tests: all that CI runs
 clients: setup ## Read packed datasets with megatron-energon and mlcroissant, in an environment of their own
 	test -x .clients/bin/python || $(PYTHON) -m venv .clients
 	$(BIN)/python -m uv pip sync --quiet --python .clients/bin/python requirements/clients.lock
-	.clients/bin/python benchmarks/clients.py $(or $(DATASETS),$(wildcard $(OUT)/pack/*/))
+	.clients/bin/python benchmarks/clients.py $(or $(DATASETS),$(dir $(wildcard $(OUT)/pack/*/dataset.json)))
 
 lock: setup ## Resolve requirements/*.in anew
 	cd requirements && for device in cpu gpu; do ../$(BIN)/python -m uv pip compile --quiet --generate-hashes --no-emit-index-url \
