@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from stages import media
-from stages.pack.encode import flat
+from stages.flat import flat
 from stages.split import measures, pictures
 
 if TYPE_CHECKING:
