@@ -16,7 +16,7 @@ from pipeline.context import Context
 from pipeline.model import ModelWork
 from pipeline.progress import Log
 from pipeline.recipe import EMBEDDED, Recipe, Source, check_graph, load
-from pipeline.steps import GIVEN, SHAPES, run_steps
+from pipeline.steps import GIVEN, SHAPES, check_dedup, run_steps
 from pipeline.worker import Opener
 
 
@@ -73,6 +73,7 @@ def checked_recipe(
     named = tuple(Source(uri=uri) for uri in sources)
     recipe = replace(recipe, sources=named or recipe.sources)
     check_graph(recipe, GIVEN)
+    check_dedup(recipe)
     return recipe
 
 

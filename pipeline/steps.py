@@ -14,9 +14,10 @@ from manifests import files, verdicts
 from manifests.manifest import Manifest, put
 from pipeline import stock as stocks
 from pipeline.context import Context, Timer
+from pipeline.recipe import Recipe
 from pipeline.shards import write_shards
 from stages.base import Stage
-from stages.dedup.keep import MarkDuplicates, groups
+from stages.dedup.keep import MarkDuplicates, agree, groups
 from stages.dedup.neighbours import FindNeighbours
 from stages.dedup.phash import HashFrames
 from stages.ingest import gather, listing
@@ -120,6 +121,13 @@ def _rows_step(context: Context, step: str, before: str) -> None:
         return
     stock = context.chain(step, context.recipe.stages[step], stocks.committed(earlier))
     context.commit(step, stocks.judged(stock, context.rules(step), step), inputs, {})
+
+
+def check_dedup(recipe: Recipe) -> None:
+    """Raises RecipeError when the two stages of dedup do not fit together."""
+    find, mark = recipe.stages["dedup"]
+    assert isinstance(find, FindNeighbours) and isinstance(mark, MarkDuplicates)
+    agree(find, mark)
 
 
 def dedup(context: Context, before: str) -> None:

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from manifests import verdicts
 from manifests.errors import RecipeError, nearest
 from stages.base import Whole
-from stages.dedup.neighbours import LEVELS
+from stages.dedup.neighbours import LEVELS, FindNeighbours
 
 # What may stand in `order`, and the column of it; a larger value goes first, a null one last.
 ORDERS = {"pixels": "pixels", "duration": "duration_s", "bytes": "size_bytes", "id": "id"}
@@ -106,6 +106,20 @@ class MarkDuplicates(Whole):
             for mark in marks
         ]
         return pa.Table.from_pylist(made, schema=verdicts.SCHEMA).sort_by("id")
+
+
+def agree(find: FindNeighbours, mark: MarkDuplicates) -> None:
+    """Raises RecipeError when keeping asks for pairs that the stored graph does not hold."""
+    limits = {
+        "radius_bits": (mark.radius_bits, "graph_radius_bits", find.graph_radius_bits),
+        "part_radius_bits": (mark.part_radius_bits, "graph_radius_bits", find.graph_radius_bits),
+        "colour_levels": (mark.colour_levels, "graph_colour_levels", find.graph_colour_levels),
+    }
+    for name, (asked, limit, stored) in limits.items():
+        if asked > stored:
+            raise RecipeError(
+                f"dedup.{name} = {asked:g} is wider than dedup.{limit} = {stored:g}; raise {limit} too"
+            )
 
 
 def groups(given: pa.Table) -> pa.Table:

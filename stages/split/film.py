@@ -43,6 +43,8 @@ class Film:
     time_base: Fraction
     size: tuple[int, int]
     rotation: int
+    # AVI has no presentation times: ffmpeg, which cuts the clips, shows its frames by decoding time.
+    by_dts: bool = False
     pts: list[int] = field(default_factory=list)
     end_pts: int = 0
     cuts: list[int] = field(default_factory=lambda: [0])
@@ -118,6 +120,7 @@ def run_through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitSho
     with media.open_video(asset["location"], limits) as container:
         stream = media.video_stream(container)
         film = _film(stream, asset, chosen)
+        film.by_dts = container.format.name == "avi"
         eyes = _Eyes()
         detector = open_detector(chosen.detector, chosen.threshold)
         for frame in container.decode(stream):
@@ -142,7 +145,8 @@ def _look(film: Film, frame: av.VideoFrame, eyes: _Eyes, detector: Detector, lim
         )
     n = len(film.pts)
     usual = film.pts[-1] - film.pts[-2] if n > 1 else 1
-    pts = frame.pts if frame.pts is not None else film.end_pts
+    told = frame.dts if film.by_dts else frame.pts
+    pts = film.end_pts if told is None else told
     film.pts.append(max(pts, film.pts[-1] + 1) if film.pts else pts)
     film.end_pts = film.pts[-1] + max(1, frame.duration or usual)
     luma, colour = eyes.luma(frame), eyes.colour(frame, film.chosen.frame_px)

@@ -38,6 +38,7 @@ def test_settings_go_over_the_recipe() -> None:
         ("filter.not_black.keep=black_shre <= $max", r"black_share"),
         ("filter.not_black.keep=read_text('x') = 'y'", "not_black"),
         ("nonsense", "section.key=value"),
+        ("dedup.radius_bits=20", "wider than dedup.graph_radius_bits = 12"),
         ("split=3", "split"),
     ],
 )

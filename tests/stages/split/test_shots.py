@@ -118,6 +118,19 @@ def test_rotation_turns_the_pictures(tmp_path: Path) -> None:
     assert (96, 128) == Image.open(io.BytesIO(clip["frames"][0]["jpeg"])).size
 
 
+def test_clips_of_an_avi_can_be_cut(tmp_path: Path) -> None:
+    """AVI has no presentation times; split and pack agree on when its frames are shown."""
+    from stages.pack.cut import CutMedia
+
+    path = film(tmp_path / "a.avi", THREE, codec="mpeg4")
+    clips = split(path)
+    assert [30, 40, 26] == [c["frame_count"] for c in clips]
+    location = {"path": str(path), "offset": None, "size": None}
+    rows = [{**c, "kind": "video", "location": location, "fps": 24.0} for c in clips]
+    made = CutMedia().open()(columns.table(rows, ["id", *CutMedia.reads])).to_pylist()
+    assert [None] * 3 == [m["error"] for m in made]
+
+
 def test_an_early_end_is_a_failure(tmp_path: Path) -> None:
     """A video that decodes to less than its packets promised is truncated."""
     (row,) = split(film(tmp_path / "a.mp4", [1] * 24), duration_s=5.0)
