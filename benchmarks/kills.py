@@ -22,12 +22,12 @@ from pipeline.verify import verify
 DYING = """
 import os, signal, sys
 from pathlib import Path
-real = Path.replace
+real, dies_at = Path.replace, sys.argv[1]
 def replace(self, target):
-    if str(target).endswith(sys.argv[1]):
+    if str(target).endswith(dies_at):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(self, target)
-if sys.argv[1]:
+if dies_at:
     Path.replace = replace
 sys.argv = ["reelmix", *sys.argv[2:]]
 from pipeline.cli import main
