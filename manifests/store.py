@@ -15,6 +15,10 @@ from manifests import columns, files
 from manifests.sql import query, quoted
 
 ID_DIGITS = 32
+# Failures of a place and not of content: kept for the count, but the row is tried again by the next run.
+TRANSIENT = ("unreadable",)
+_LAST = 1 << 40
+_PASSING = " or ".join(f"starts_with(error, '{reason}: ')" for reason in TRANSIENT)
 
 
 def digest_name(side: str) -> str:
@@ -107,22 +111,28 @@ class Results:
         return [p for p in found if _overlap(p.name.partition("-")[0], bucket)]
 
     def read(self, wanted: pa.Table, bucket: str = "") -> pa.Table:
-        """The results for `wanted` (id, input); where two attempts wrote the same, the first by part name."""
+        """The results for `wanted` (id, input); where two attempts wrote the same, the first by part name.
+
+        A failure that was only of the place (TRANSIENT) gives way to any other result.
+        """
         statement = f"""
-            select parts.* exclude part_number from parts
+            select parts.* exclude (part_number, rank) from (
+                select *, part_number + if(coalesce({_PASSING}, false), {_LAST}, 0) as rank from parts
+            ) as parts
             semi join wanted on parts.{self.key} = wanted.id and parts.input = wanted.input
-            qualify part_number = min(part_number) over (partition by {self.key}, input)
+            qualify rank = min(rank) over (partition by {self.key}, input)
         """
         parts = self._parts_table(self.schema, bucket)
         return query(statement, {"parts": parts, "wanted": wanted.select(["id", "input"])}).cast(self.schema)
 
     def missing(self, wanted: pa.Table, bucket: str = "") -> pa.Table:
-        """Those of `wanted` (id, input, …) that have no result yet: the work to do."""
+        """Those of `wanted` (id, input, …) that have no lasting result yet: the work to do."""
         statement = f"""
             select wanted.* from wanted
             anti join parts on parts.{self.key} = wanted.id and parts.input = wanted.input
+                and not coalesce({_PASSING}, false)
         """
-        keys = pa.schema([(self.key, pa.string()), ("input", pa.string())])
+        keys = pa.schema([(self.key, pa.string()), ("input", pa.string()), ("error", pa.string())])
         answer = query(statement, {"wanted": wanted, "parts": self._parts_table(keys, bucket)})
         return answer.cast(wanted.schema).sort_by("id")
 

@@ -17,6 +17,7 @@ from filters.rules import Rule, following
 from manifests import manifest, verdicts
 from manifests.errors import ManifestError
 from manifests.manifest import Manifest
+from manifests.store import TRANSIENT
 from pipeline import stock as stocks
 from pipeline.model import ModelWork
 from pipeline.orders import count_rows, write_orders
@@ -105,9 +106,11 @@ class Context:
             )
 
     def up_to_date(self, step: str, inputs: str) -> Manifest | None:
-        """The step as committed, when it was committed for exactly these inputs."""
+        """The step as committed, if for exactly these inputs and without a failure that may have passed."""
         found = Manifest.find(self.out, step)
-        return found if found and found.record["inputs"] == inputs else None
+        if found is None or found.record["inputs"] != inputs:
+            return None
+        return None if set(TRANSIENT) & set(found.record["counts"]["failed"]) else found
 
     def inputs(self, step: str, before: str) -> str:
         """The digest of all that decides a step: what it starts from, its stages, its rules."""

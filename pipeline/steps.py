@@ -73,6 +73,8 @@ def ingest(context: Context, _: str) -> None:
     """List every source, hash what is new, make assets of equal bytes, probe them, judge their facts."""
     found = [e for source in context.recipe.sources for e in listing.list_entries(source.uri, source.corpus)]
     entries = listing.entry_table(found)
+    if not found:
+        context.log.say("ingest: the sources hold no file")
     if context.up_to_date("ingest", inputs := ingest_inputs(context, entries)):
         return
     hashed, probe = context.recipe.stages["ingest"]

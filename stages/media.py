@@ -84,6 +84,7 @@ def url(location: Mapping[str, Any]) -> str:
 
 def read(location: Mapping[str, Any], most: int) -> bytes:
     """The first bytes at a location, none beyond a member's end; raises RowError `unreadable`."""
+    unchanged(location)
     offset = location.get("offset")
     try:
         with open(location["path"], "rb") as handle:
@@ -91,6 +92,18 @@ def read(location: Mapping[str, Any], most: int) -> bytes:
             return handle.read(most if offset is None else min(most, location["size"]))
     except OSError as error:
         raise RowError("unreadable", f"{error.strerror}") from error
+
+
+def unchanged(location: Mapping[str, Any]) -> None:
+    """Raises RowError `unreadable` when a whole file is gone or has another size than when it was listed."""
+    if location.get("offset") is not None or location.get("size") is None:
+        return
+    try:
+        size = os.stat(location["path"]).st_size
+    except OSError as error:
+        raise RowError("unreadable", f"{error.strerror}") from error
+    if size != location["size"]:
+        raise RowError("unreadable", f"{size} bytes now, {location['size']} when it was listed; run again")
 
 
 def input_options(limits: Limits) -> dict[str, str]:
@@ -112,6 +125,7 @@ def open_video(location: Mapping[str, Any], limits: Limits) -> Iterator[av.conta
     """An open container. FFmpeg's errors inside the block, too, become RowErrors with a word of REASONS."""
     import av
 
+    unchanged(location)
     try:
         container = av.open(url(location), options=input_options(limits), metadata_errors="replace")
     except av.error.InvalidDataError as error:

@@ -1,8 +1,13 @@
-"""One Ray session for the suite; tests that use it stand in the group `ray` and so on one worker."""
+"""What all tests share: no deadlines for Hypothesis, and one Ray session, on the worker of the group `ray`."""
 
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# These machines are noisy: no test depends on time.
+settings.register_profile("reelmix", deadline=None)
+settings.load_profile("reelmix")
 
 
 @pytest.fixture(scope="session")

@@ -101,6 +101,7 @@ def _encoded(settings: CutMedia, row: Row, seek: Fraction | None) -> tuple[bytes
     """
     limits = child.decoder().limits
     deadline_s = limits.deadline_for(max(0.0, row["end_s"] - float(seek or 0)))
+    media.unchanged(row["location"])
     child.decoder().counts["cut"] += 1
     output = os.memfd_create("clip")
     try:

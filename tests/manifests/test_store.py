@@ -64,6 +64,16 @@ def test_all_rows_made_of_one_row_come_from_one_part(tmp_path: Path) -> None:
     )
 
 
+def test_a_failure_of_the_place_is_tried_again(tmp_path: Path) -> None:
+    """A file out of reach has a result to count, is still missing, and gives way to a better result."""
+    done = results(tmp_path)
+    done.write(part(("a", "1", None, "unreadable: Permission denied"), ("b", "1", None, "truncated: x")))
+    assert ["a"] == done.missing(wanted(("a", "1"), ("b", "1")))["id"].to_pylist()
+    assert 2 == len(done.read(wanted(("a", "1"), ("b", "1"))))
+    done.write(part(("a", "1", 0.5, None)))
+    assert [None] == done.read(wanted(("a", "1")))["error"].to_pylist()
+
+
 def test_side_values_lie_apart(tmp_path: Path) -> None:
     """A side column is stored in a file of its own and represented by its digest and place."""
     done = results(tmp_path)

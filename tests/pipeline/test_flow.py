@@ -83,6 +83,24 @@ def test_one_more_file_computes_its_rows_only(corpus: Path, copied: Path, tmp_pa
     assert log.steps["pack"]["decodes"] <= 1
 
 
+def test_a_file_that_could_not_be_read_comes_back(corpus: Path, tmp_path: Path) -> None:
+    """A file whose bytes are out of reach fails; once they are there again the next run takes them."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    picture = shutil.copy(next(iter(sorted((corpus / "images").glob("still-*.jpg")))), folder / "a.jpg")
+    place = tmp_path / "elsewhere.jpg"
+    Path(picture).rename(place)
+    (folder / "a.jpg").symlink_to(place)
+    stat = place.stat()
+    place.rename(tmp_path / "away.jpg")
+    run_here(folder, tmp_path / "out")
+    assert {"unreadable": 1} == summary(tmp_path / "out")["steps"]["pack"]["failed"]
+    (tmp_path / "away.jpg").rename(place)
+    os.utime(place, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    run_here(folder, tmp_path / "out")
+    assert 1 == summary(tmp_path / "out")["steps"]["pack"]["live"]
+
+
 def test_a_moved_threshold_decodes_nothing(corpus: Path, copied: Path) -> None:
     """A changed rule re-judges, keeps anew and packs; loosening brings back exactly the rows that passed."""
     rejected = ask(copied, "select id from filter where rejected_by = 'not_blurred'")["id"].to_pylist()
