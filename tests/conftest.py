@@ -1,4 +1,4 @@
-"""What all tests share: no deadlines for Hypothesis, and one Ray session, on the worker of the group `ray`."""
+"""What all tests share: no deadlines for Hypothesis, and one Ray session on the worker of the group `ray`."""
 
 from collections.abc import Iterator
 
