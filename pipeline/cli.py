@@ -12,6 +12,8 @@ from typer.exceptions import TyperException
 
 from manifests.errors import ManifestError, RecipeError
 
+INTERRUPTED = 130
+
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None
 )
@@ -38,7 +40,10 @@ def guarded(command: typer.Typer) -> None:
     """Run a command; exit code 0 done, 1 findings or a directory that cannot be used, 2 wrong usage or
     recipe."""
     try:
-        sys.exit(command(standalone_mode=False) or 0)
+        code = command(standalone_mode=False) or 0
+    except SystemExit as ended:
+        # How typer ends on Ctrl-C, without a word.
+        code = ended.code if isinstance(ended.code, int) else 1
     except RecipeError as error:
         _end(str(error), 2)
     except ManifestError as error:
@@ -46,7 +51,10 @@ def guarded(command: typer.Typer) -> None:
     except TyperException as error:
         _end(error.format_message(), 2)
     except (typer.Abort, KeyboardInterrupt):
-        _end("interrupted; the same command goes on where this one stopped", 130)
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        _end("interrupted; the same command goes on where this one stopped", code)
+    sys.exit(code)
 
 
 def _end(message: str, code: int) -> None:
