@@ -1,10 +1,14 @@
 """The documents are true: tables from code are fresh, targets exist, locks carry no address."""
 
+import dataclasses
 import re
 import subprocess
+import tomllib
 
 import pytest
 
+from pipeline.recipe import RECIPES, Resources
+from pipeline.steps import SHAPES
 from pipeline.tables import README, filled
 
 ROOT = README.parent
@@ -39,3 +43,13 @@ def test_locks_have_hashes_and_no_addresses(name: str) -> None:
     assert "--hash=sha256:" in text
     assert not re.search(r"https?://|--index|--find-links|--extra", text)
     assert not re.search(r"^[a-z].*==.*[^\\]$", text, re.MULTILINE)
+
+
+def test_the_embedded_recipe_states_every_setting() -> None:
+    """default.toml gives each setting the default of the code; those without a default are comments."""
+    stated = tomllib.loads((RECIPES / "default.toml").read_text())
+    for step, kinds in SHAPES.items():
+        fields = {field.name: field.default for kind in kinds for field in dataclasses.fields(kind)}
+        known = {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items() if v is not None}
+        assert known == stated.get(step, {})
+    assert {name: field.default for name, field in Resources.model_fields.items()} == stated["run"]
