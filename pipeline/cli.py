@@ -172,8 +172,8 @@ def doctor(out: OutArgument = Path("out"), as_json: JsonOption = False) -> None:
     if as_json:
         _print([asdict(finding) for finding in findings])
     for finding in [] if as_json else findings:
-        mend = "" if finding.ok else f"\n{'':>24}mend: {finding.mend}"
-        print(f"{'ok  ' if finding.ok else 'BAD '}{finding.name:<20}{finding.seen}{mend}")
+        mend = "" if finding.ok else f"\n{'':>26}mend: {finding.mend}"
+        print(f"{'ok  ' if finding.ok else 'BAD '}{finding.name:<22}{finding.seen}{mend}")
     raise typer.Exit(0 if all(finding.ok for finding in findings) else 1)
 
 

@@ -17,7 +17,7 @@ from pipeline.context import Context
 from pipeline.drive import LateCluster, checked_recipe
 from pipeline.progress import Log
 from pipeline.recipe import Recipe
-from pipeline.steps import STEPS, ingest_inputs
+from pipeline.steps import STEPS, ingest_inputs, to_hash
 from stages.ingest import listing
 
 # CPU seconds per megabyte of source, seen on two cores with 720p H.264 of 8 Mb/s (full decode 4.3 s for 9
@@ -63,6 +63,7 @@ def _ingest(context: Context, recipe: Recipe) -> Work:
         return Work(0, 0, certain=True)
     stage = recipe.stages["ingest"][0]
     (results,) = stocks.results_for(context.out, "ingest", (stage,))
+    entries = entries.filter(to_hash(entries))
     todo = results.missing(stocks.wanted(entries.select(sorted({"id", *stage.reads, "size_bytes"})), stage))
     return Work(len(todo), _bytes(todo), certain=len(todo) == 0)
 

@@ -91,10 +91,14 @@ def ingest_inputs(context: Context, entries: pa.Table) -> str:
     return context.inputs("ingest", hashlib.sha256(json.dumps(value).encode()).hexdigest())
 
 
+def to_hash(entries: pa.Table) -> pa.ChunkedArray:
+    """Which entries are read: media that listing did not refuse."""
+    return pc.and_(pc.is_null(entries["error"]), pc.equal(entries["role"], "media"))
+
+
 def _hashed(context: Context, entries: pa.Table, stage: Stage) -> pa.Table:
     """Entries with the id of their asset; those that listing refused, and texts, are not read."""
-    to_read = pc.and_(pc.is_null(entries["error"]), pc.equal(entries["role"], "media"))
-    rows = entries.filter(to_read).drop_columns(["error", "role"])
+    rows = entries.filter(to_hash(entries)).drop_columns(["error", "role"])
     none = pa.nulls(len(rows), pa.string())
     rows = rows.append_column("parent_id", none).append_column("asset_id", none)
     stock = context.chain("ingest", (stage,), stocks.single(rows))
