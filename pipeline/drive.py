@@ -52,6 +52,8 @@ def run_recipe(
     Raises RecipeError before anything starts; ManifestError when another run holds the directory, or a step
     cannot end.
     """
+    # Workers may stand in another folder.
+    out = out.absolute()
     recipe = checked_recipe(name, sources=sources, settings=settings)
     steps = known_steps(only)
     if not recipe.sources and (not steps or "ingest" in steps):

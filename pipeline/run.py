@@ -14,8 +14,9 @@ import pyarrow as pa
 import ray
 import ray.data
 
+from manifests.errors import ManifestError
 from pipeline.model import ModelWork
-from pipeline.worker import Opener
+from pipeline.worker import MACHINE_TROUBLE, Opener
 from stages.base import Tensors
 
 # Blocks hold the paths of orders and small reports, so the store never needs more.
@@ -41,7 +42,7 @@ class Cluster:
         data = ray.data.from_arrow(blocks).map_batches(
             function, batch_size=1, batch_format="pyarrow", zero_copy_batch=True, num_cpus=1
         )
-        yield from data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        yield from _told(data)
 
     def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]:
         """As `run`, for a model: preparation on CPU tasks overlaps the forward passes of an actor pool."""
@@ -63,7 +64,7 @@ class Cluster:
             # Another share than preparation's, so that Ray does not fuse the two and they overlap.
             num_cpus=0.25,
         )
-        yield from forwarded.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+        yield from _told(forwarded)
 
     def connect(self) -> None:
         """Start Ray here, or join the cluster at `address`; does nothing when that was done."""
@@ -83,6 +84,19 @@ class Cluster:
         context.enable_progress_bars = False
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def _told(data: ray.data.Dataset) -> Iterator[pa.Table]:
+    """The reports of a dataset; a full disk or a lost mount in a worker is told in one sentence."""
+    try:
+        yield from data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    except ray.exceptions.RayError as error:
+        trouble = next((name for name in MACHINE_TROUBLE if name in str(error)), None)
+        if trouble is None:
+            raise
+        raise ManifestError(
+            f"a worker stopped: {trouble}. Mend that and run the same command again; it goes on from here"
+        ) from error
 
 
 @lru_cache(maxsize=8)

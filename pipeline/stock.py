@@ -17,6 +17,7 @@ from manifests import verdicts
 from manifests.manifest import Manifest
 from manifests.sql import query
 from manifests.store import Results, inputs
+from pipeline.worker import results_of
 from stages.base import Stage
 
 # Below this many assets one bucket holds everything; beyond, each bucket holds about that many.
@@ -129,7 +130,7 @@ def missing(stock: Stock, stage: Stage, results: Results) -> Iterator[tuple[str,
 
 def results_for(out: Path, step: str, stages: tuple[Stage, ...]) -> list[Results]:
     """Where the results of these stages lie under their present settings."""
-    return [Results(out, step, s.name, s.fingerprint(), s.writes) for s in stages]
+    return [results_of(out, step, stage) for stage in stages]
 
 
 def _live(rows: pa.Table, given: pa.Table) -> pa.Table:

@@ -51,6 +51,8 @@ _MACHINE_ERRORS = {
     errno.ENFILE,
     errno.ESTALE,
 }
+# The same in the words in which a worker's traceback carries them to the driver.
+MACHINE_TROUBLE = tuple(f"[Errno {number}] {os.strerror(number)}" for number in sorted(_MACHINE_ERRORS))
 
 
 class Opener(Hashable, Protocol):
