@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.rules import Rule, require
 from manifests import verdicts
@@ -24,12 +25,13 @@ _EFFECT = pa.schema(
 def judge(rows: pa.Table, rules: Iterable[Rule], *, step: str) -> pa.Table:
     """The verdicts (`manifests.verdicts.SCHEMA`) of the live rows among these that go, ordered by id.
 
-    Every enabled rule given is applied, whatever step it follows, and `step` is written into the verdicts.
+    Every enabled rule given that rejects is applied, whatever step it follows, and `step` is written into the
+    verdicts.
     The first rule in order that a row fails is its reason, and decides between rejected and failed (reason
     `unscored`, where the rule says so); `failing` has all of them in order. Raises RecipeError for a column
     that the rows lack.
     """
-    active = _active(rules)
+    active = [rule for rule in _active(rules) if rule.otherwise == "reject"]
     if not active:
         return verdicts.SCHEMA.empty_table()
     live = verdicts.live(rows)
@@ -41,6 +43,22 @@ def judge(rows: pa.Table, rules: Iterable[Rule], *, step: str) -> pa.Table:
         from outcomes where greatest({_columns(active)}) > {KEPT} order by id
     """
     return query(statement, {"rows": live}, {**values, "step": step}).cast(verdicts.SCHEMA)
+
+
+def routes(rows: pa.Table, rules: Iterable[Rule]) -> pa.Array:
+    """Where each row goes, in order: `recaption` when a rule that says so is not met, `keep`, or null for a
+    row that is not live."""
+    active = [rule for rule in _active(rules) if rule.otherwise == "recaption"]
+    live = verdicts.live(rows)
+    given = pa.array(["keep"] * len(live), pa.string())
+    if active:
+        view, values = _outcomes(live, active)
+        answer = query(
+            f"{view} select id, greatest({_columns(active)}) as o from outcomes", {"rows": live}, values
+        )
+        kept = pc.equal(answer["o"].take(pc.index_in(live["id"], value_set=answer["id"])), KEPT)
+        given = pc.if_else(kept, "keep", "recaption")
+    return given.take(pc.index_in(rows["id"], value_set=live["id"]))
 
 
 def effect(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
@@ -102,8 +120,7 @@ def _applied(rule: Rule, condition: str) -> str:
 
 def _known(rows: pa.Table, rules: Sequence[Rule]) -> str:
     """The columns to read; NaN and infinity are unknown, for DuckDB sorts NaN above all."""
-    read = {"id"} | {name for rule in rules for name in rule.expression.columns}
-    read |= {"kind"} if any(rule.kinds for rule in rules) else set()
+    read = {"id"} | {name for rule in rules for name in rule.columns}
     return ", ".join(_guarded(name, rows.schema.field(name).type) for name in sorted(read))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 
 import duckdb
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from filters.expressions import Expression, parse
 from manifests import columns, verdicts
@@ -24,12 +24,19 @@ _STRICT = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Parameter(BaseModel):
-    """A threshold; `model` and `scale` say what its number means, `origin` where it comes from."""
+    """A threshold; `model` and `scale` say what its number means, `origin` where it comes from.
+
+    Instead of a `value`, `top` or `bottom` say which share of each corpus meets the condition; the numbers
+    are found in the rows (`filters.shares`) and then stand in `by_corpus`.
+    """
 
     model_config = _STRICT
 
     name: str
-    value: Scalar | tuple[Scalar, ...]
+    value: Scalar | tuple[Scalar, ...] | None = None
+    top: float | None = Field(default=None, gt=0, le=1)
+    bottom: float | None = Field(default=None, gt=0, le=1)
+    by_corpus: tuple[tuple[str, float], ...] | None = None
     model: str | None = None
     scale: str | None = None
     origin: str | None = None
@@ -41,11 +48,36 @@ class Parameter(BaseModel):
             raise ValueError("a threshold must be finite; to lift a rule write enabled = false")
         return tuple(value) if isinstance(value, list) else value
 
+    @model_validator(mode="after")
+    def _one_threshold(self) -> Parameter:
+        if sum(given is not None for given in (self.value, self.top, self.bottom)) != 1:
+            raise ValueError("a threshold is either a value, or the top or the bottom share of each corpus")
+        return self
+
+    @property
+    def share(self) -> float | None:
+        """The share of each corpus that is to be kept, when the threshold is one."""
+        return self.bottom if self.top is None else self.top
+
+    def plain(self) -> Scalar | list[Scalar] | None:
+        """The value as JSON has it; null for a share."""
+        return list(self.value) if isinstance(self.value, tuple) else self.value
+
+    def spelled(self) -> str:
+        """The threshold for people."""
+        if self.share is None:
+            return str(self.plain())
+        side = "bottom" if self.top is None else "top"
+        found = {corpus: round(value, 6) for corpus, value in self.by_corpus or ()}
+        return f"the {side} {self.share:.4g} of its corpus{f' {found}' if found else ''}"
+
 
 class Rule(BaseModel):
     """A row that is judged after the step `after` stays when the SQL condition `keep` is true for it.
 
-    `unscored` is the outcome where the condition is null, because a value is unknown or cannot be computed.
+    `otherwise` is what becomes of a row that does not meet it: `reject`, or `recaption`, which leaves it live
+    and has its text replaced (rules on the agreement of text and image). `unscored` is the outcome where the
+    condition is null, because a value is unknown or cannot be computed.
     Rows of a kind outside `kinds` pass; no kinds mean all. `why` says where the threshold comes from.
     """
 
@@ -55,6 +87,7 @@ class Rule(BaseModel):
     keep: str
     why: str
     after: str = "split"
+    otherwise: Literal["reject", "recaption"] = "reject"
     unscored: Literal["keep", "reject", "fail"] = "reject"
     kinds: tuple[str, ...] = ()
     enabled: bool = True
@@ -81,19 +114,34 @@ class Rule(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """What decides the verdicts, as JSON values; words about it stand outside."""
-        values = {parameter.name: _plain(parameter.value) for parameter in self.parameters}
+        values = {p.name: p.plain() if p.share is None else [p.top, p.bottom] for p in self.parameters}
         return self.model_dump(mode="json", exclude={"why", "parameters"}) | {"parameters": values}
 
     def sql(self, prefix: str) -> tuple[str, dict[str, Any]]:
         """The condition with its parameters named after `prefix`, and their values by that name."""
-        names = {parameter.name: f"{prefix}_{at}" for at, parameter in enumerate(self.parameters)}
-        values = {names[parameter.name]: _plain(parameter.value) for parameter in self.parameters}
-        return self.expression.spell(lambda name: f"${names[name]}"), values
+        spelled, values = dict[str, str](), dict[str, Any]()
+        for at, parameter in enumerate(self.parameters):
+            name = f"{prefix}_{at}"
+            if parameter.share is None:
+                spelled[parameter.name], values[name] = f"${name}", parameter.plain()
+                continue
+            cases = [f"when ${name}_{n}_of then ${name}_{n}" for n in range(len(parameter.by_corpus or ()))]
+            spelled[parameter.name] = f"case corpus {' '.join(cases)} end" if cases else "null::double"
+            for n, (corpus, value) in enumerate(parameter.by_corpus or ()):
+                values |= {f"{name}_{n}_of": corpus, f"{name}_{n}": value}
+        return self.expression.spell(lambda name: f"({spelled[name]})"), values
 
     def spelled(self) -> str:
         """The condition on one line with the values of its parameters, for people."""
-        values = {parameter.name: str(_plain(parameter.value)) for parameter in self.parameters}
+        values = {parameter.name: parameter.spelled() for parameter in self.parameters}
         return " ".join(self.expression.spell(values.__getitem__).split())
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a row that its judgement reads."""
+        shares = any(parameter.share is not None for parameter in self.parameters)
+        more = [*(["kind"] if self.kinds else []), *(["corpus"] if shares else [])]
+        return tuple(dict.fromkeys([*self.expression.columns, *more]))
 
 
 def load_rules(source: Path | Mapping[str, Any]) -> tuple[Rule, ...]:
@@ -139,7 +187,7 @@ def check(rules: Iterable[Rule], names: Iterable[str]) -> None:
 def require(rule: Rule, names: Iterable[str]) -> None:
     """Raises RecipeError when the rule reads a column that is not among the names."""
     known = set(names)
-    for name in (*rule.expression.columns, *(["kind"] if rule.kinds else [])):
+    for name in rule.columns:
         if name not in known:
             fault = f"reads {name!r}, which is no column after {rule.after}"
             raise RecipeError(f"[filter.{rule.name}] {fault}; {nearest(name, known)}")
@@ -218,16 +266,12 @@ def _made(where: str, kind: type[T], settings: dict[str, Any]) -> T:
 
 def _sentence(error: ValidationError, kind: type[BaseModel]) -> str:
     first = error.errors()[0]
-    key = str(first["loc"][0])
+    key = str(first["loc"][0]) if first["loc"] else "value"
     if first["type"] == "extra_forbidden":
         return f"unknown key {key!r}; {nearest(key, [name for name in kind.model_fields if name != 'name'])}"
     if first["type"] == "missing":
         return f"{key} is missing; add it"
     return f"{key}: {first['msg'].removeprefix('Value error, ')}, found {first['input']!r}"
-
-
-def _plain(value: Scalar | tuple[Scalar, ...]) -> Scalar | list[Scalar]:
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _entry(rule: Rule) -> dict[str, Any]:
@@ -264,8 +308,9 @@ def _changed(name: str, rules: Mapping[str, Any], change: Mapping[str, Any]) -> 
 def _replaced(name: str, old: Any, new: Any) -> Any:
     if not isinstance(old, Mapping) or isinstance(new, Mapping):
         return new
-    if _sort(old["value"]) != _sort(new):
-        raise RecipeError(f"[filter] {name} is {_sort(old['value'])}, found {new!r}; write such a value")
+    sort = _sort(old.get("value", 0.0))
+    if sort != _sort(new):
+        raise RecipeError(f"[filter] {name} is {sort}, found {new!r}; write such a value")
     return {key: value for key, value in old.items() if key in ("model", "scale")} | {"value": new}
 
 

@@ -13,7 +13,23 @@ from manifests.errors import RecipeError, nearest
 Group = Literal["identity", "place", "facts", "measures", "results", "fate"]
 
 LOCATION = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("size", pa.int64())])
+CLASS = "class_"
 FRAME = pa.struct([("pts", pa.int64()), ("time_s", pa.float64()), ("jpeg", pa.binary())])
+
+CAPTION = pa.struct(
+    [
+        ("text", pa.string()),
+        ("model", pa.string()),
+        ("engine", pa.string()),
+        ("prompt", pa.string()),
+        ("frames", pa.int64()),
+        ("status", pa.string()),
+        ("finish_reason", pa.string()),
+        ("prompt_tokens", pa.int64()),
+        ("tokens", pa.int64()),
+    ]
+)
+TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -136,9 +152,49 @@ _ALL: list[Column] = [
             "0xRRGGBB",
             "mean colours of each stored frame on a grid of 4 x 4 cells, row by row",
         ),
+        (
+            "clip_score",
+            pa.float64(),
+            "cosine",
+            "best_text against the stored frames: mean of the cosines; null without a text",
+        ),
+        ("clip_score_max", pa.float64(), "cosine", "best_text against the frame that fits it best"),
+        ("clip_score_min", pa.float64(), "cosine", "best_text against the frame that fits it least"),
+        ("text_scores", pa.list_(pa.float64()), "cosine", "clip_score of each of source_texts, in order"),
+        ("best_text", pa.string(), "", "the source text of the highest clip_score; the first of equal ones"),
+        (
+            "aesthetic",
+            pa.float64(),
+            "scale of the head",
+            "rating of the embedding by the head that the recipe names",
+        ),
+        (
+            "caption_score",
+            pa.float64(),
+            "cosine",
+            "clip_score of the new caption; null where there is no usable one",
+        ),
     ),
     *_group(
         "results",
+        (
+            "route",
+            pa.string(),
+            "keep, recaption",
+            "recaption when only rules on the agreement of text and image fail",
+        ),
+        ("captions", pa.list_(CAPTION), "", "new captions: text, who wrote it from what, and how that ended"),
+        ("text", pa.string(), "", "the text that goes with the sample"),
+        ("text_from", pa.string(), "source, caption", "where text comes from; null when there is none"),
+        ("category", pa.string(), "", "what kind of training sample it is: caption"),
+        (
+            "conversation",
+            pa.list_(TURN),
+            "",
+            "the training sample as turns; <video> and <image> stand for media",
+        ),
+        ("visual_tokens", pa.int64(), "tokens", "tokens that the media takes in the model to be trained"),
+        ("text_tokens", pa.int64(), "tokens", "tokens of the conversation's words, template included"),
         ("shard", pa.string(), "path", "shard that holds the sample, relative to the pack folder"),
         ("shard_index", pa.int64(), "", "place of the sample in its shard, from 0"),
         ("media_ext", pa.string(), "jpg, mp4", "extension of the packed media"),
@@ -170,6 +226,22 @@ _ALL: list[Column] = [
     ),
     Column("frames", pa.list_(FRAME), "", "up to 8 small JPEG frames with their times", "results", side=True),
     Column(
+        "frame_embeddings",
+        pa.list_(pa.list_(pa.float32())),
+        "",
+        "CLIP embedding of each stored frame, of length 1",
+        "results",
+        side=True,
+    ),
+    Column(
+        "embedding",
+        pa.list_(pa.float32()),
+        "",
+        "mean of frame_embeddings, scaled to length 1",
+        "results",
+        side=True,
+    ),
+    Column(
         "media", pa.binary(), "", "the encoded clip or image as it goes into a shard", "results", side=True
     ),
 ]
@@ -178,7 +250,13 @@ COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
 
 
 def column(name: str) -> Column:
-    """The column of that name; raises RecipeError that offers the nearest name."""
+    """The column of that name; raises RecipeError that offers the nearest name.
+
+    `class_NAME` is a measure of the classifier that a recipe calls NAME.
+    """
+    if name.startswith(CLASS) and name.isidentifier():
+        meaning = f"probability of the label that the classifier {name.removeprefix(CLASS)} looks for"
+        return Column(name, pa.float64(), "0 to 1", meaning, "measures")
     if name not in COLUMNS:
         raise RecipeError(f"unknown column {name!r}; {nearest(name, COLUMNS)}")
     return COLUMNS[name]

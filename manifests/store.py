@@ -147,12 +147,13 @@ class Results:
 
 def read_side(out: Path, rows: pa.Table, side: str) -> pa.Array:
     """The side values of these rows, in their order; null where a row has none."""
-    values: dict[str, object] = {}
+    parts = [pa.table({"id": pa.array([], pa.string()), side: pa.array([], columns.column(side).type)})]
     for place in sorted({p for p in rows[part_name(side)].to_pylist() if p}):
         ids = rows.filter(pc.equal(rows[part_name(side)], place))["id"]
-        part = pq.read_table(out / place, filters=pc.field("id").isin(ids.combine_chunks()))
-        values.update(zip(part["id"].to_pylist(), part[side].to_pylist(), strict=True))
-    return pa.array([values.get(id_) for id_ in rows["id"].to_pylist()], columns.column(side).type)
+        parts.append(pq.read_table(out / place, filters=pc.field("id").isin(ids.combine_chunks())))
+    values = pa.concat_tables(parts).combine_chunks()
+    found = pc.index_in(rows["id"].combine_chunks(), value_set=values["id"].combine_chunks())
+    return values[side].combine_chunks().take(found)
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -167,13 +167,27 @@ def _known(raw: Mapping[str, Any], known: set[str], what: str) -> None:
 
 
 def _stages(step: str, section: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -> tuple[Stage, ...]:
-    """One section holds the settings of all stages of its step; no two of them share a name."""
-    names = {kind: [field.name for field in dataclasses.fields(kind)] for kind in kinds}
-    _known(section, {name for fields in names.values() for name in fields}, f"setting of [{step}]")
-    return tuple(
-        _model(kind, {key: value for key, value in section.items() if key in names[kind]}, step)
-        for kind in kinds
-    )
+    """One section holds the settings of all stages of its step: a name that two of them share is one setting.
+
+    A kind of stage with a `section` of its own is made once for each table in it, which gives it its `name`.
+    """
+    own = {kind.section for kind in kinds if kind.section}
+    names = {kind: [f.name for f in dataclasses.fields(kind)] for kind in kinds if not kind.section}
+    _known(section, {*own, *(name for fields in names.values() for name in fields)}, f"setting of [{step}]")
+    made: list[Stage] = []
+    for kind in kinds:
+        if kind.section:
+            made += _named(step, section.get(kind.section, {}), kind)
+            continue
+        made.append(_model(kind, {key: value for key, value in section.items() if key in names[kind]}, step))
+    return tuple(stage for stage in made if stage.active)
+
+
+def _named(step: str, tables: Any, kind: type[Stage]) -> list[Stage]:
+    where = f"{step}.{kind.section}"
+    if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
+        raise RecipeError(f"[{where}] holds tables, one a stage: write [{where}.NAME]")
+    return [_model(kind, {**table, "called": name}, f"{where}.{name}") for name, table in tables.items()]
 
 
 def _model(kind: type[T], value: Any, where: str) -> T:

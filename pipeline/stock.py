@@ -10,8 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.judge import judge
+from filters.judge import judge, routes
 from filters.rules import Rule
+from filters.shares import settle
 from manifests import rows as verbs
 from manifests import verdicts
 from manifests.manifest import Manifest
@@ -75,7 +76,7 @@ def absorbed(stock: Stock, stage: Stage, results: Results) -> Stock:
 
     def read(bucket: str) -> tuple[pa.Table, pa.Table]:
         rows, given = stock.read(bucket)
-        found = results.read(wanted(_live(rows, given), stage), bucket)
+        found = results.read(wanted(_meant(_live(rows, given), stage), stage), bucket)
         return verbs.absorb(rows, found, results), pa.concat_tables([given, verbs.failures(found, results)])
 
     return Stock(stock.buckets, read)
@@ -83,12 +84,27 @@ def absorbed(stock: Stock, stage: Stage, results: Results) -> Stock:
 
 def judged(stock: Stock, rules: tuple[Rule, ...], step: str) -> Stock:
     """The stock after rules: verdicts with those that the rules gave on live rows."""
+    if not rules:
+        return stock
+    settled = settle(rules, stock.all_live)
 
     def read(bucket: str) -> tuple[pa.Table, pa.Table]:
         rows, given = stock.read(bucket)
-        return rows, pa.concat_tables([given, judge(_live(rows, given), rules, step=step)])
+        return rows, pa.concat_tables([given, judge(_live(rows, given), settled, step=step)])
 
-    return Stock(stock.buckets, read) if rules else stock
+    return Stock(stock.buckets, read)
+
+
+def routed(stock: Stock, rules: tuple[Rule, ...]) -> Stock:
+    """The stock whose live rows say whether they are to be captioned anew (`filters.judge.routes`)."""
+    settled = settle(rules, stock.all_live)
+
+    def read(bucket: str) -> tuple[pa.Table, pa.Table]:
+        rows, given = stock.read(bucket)
+        fated = verdicts.with_fates(rows, given)
+        return verbs.ordered(rows.append_column("route", routes(fated, settled))), given
+
+    return Stock(stock.buckets, read)
 
 
 def ruled(stock: Stock, more: pa.Table) -> Stock:
@@ -121,9 +137,9 @@ def wanted(live: pa.Table, stage: Stage) -> pa.Table:
 
 
 def missing(stock: Stock, stage: Stage, results: Results) -> Iterator[tuple[str, pa.Table]]:
-    """The work to do, bucket by bucket: live rows without a result."""
+    """The work to do, bucket by bucket: live rows that the stage is meant for, without a result."""
     for bucket in stock.buckets:
-        todo = results.missing(wanted(stock.live(bucket), stage), bucket)
+        todo = results.missing(wanted(_meant(stock.live(bucket), stage), stage), bucket)
         if len(todo):
             yield bucket, todo
 
@@ -131,6 +147,11 @@ def missing(stock: Stock, stage: Stage, results: Results) -> Iterator[tuple[str,
 def results_for(out: Path, step: str, stages: tuple[Stage, ...]) -> list[Results]:
     """Where the results of these stages lie under their present settings."""
     return [results_of(out, step, stage) for stage in stages]
+
+
+def _meant(live: pa.Table, stage: Stage) -> pa.Table:
+    chosen = stage.applies(live)
+    return live if chosen is None else live.filter(chosen)
 
 
 def _live(rows: pa.Table, given: pa.Table) -> pa.Table:

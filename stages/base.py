@@ -28,8 +28,10 @@ class Stage:
 
     `reads` and `writes` name columns of `manifests.columns`; the worker hands over `id` and what is read,
     nothing else, and refuses a result that lacks or adds a column. `side` columns are fetched from their own
-    files.
+    files. A stage with a `section` stands in a recipe once for each table in [STEP.SECTION.NAME].
     """
+
+    section: ClassVar[str] = ""
 
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
@@ -46,6 +48,29 @@ class Stage:
     def identity(self) -> dict[str, Any]:
         """What else decides the result (a model's digest, a library's version); joins the fingerprint."""
         return {}
+
+    @property
+    def active(self) -> bool:
+        """Whether the recipe asks for this stage at all; one that is not active is left out of its step."""
+        return True
+
+    @property
+    def model_label(self) -> str:
+        """The name of the model behind what is written, which thresholds are bound to; empty without one."""
+        return ""
+
+    def check(self) -> None:
+        """Look at what the settings point to (a model, a prompt file), quickly and before any work.
+
+        Raises RecipeError that says what is missing.
+        """
+
+    def fetch(self) -> None:
+        """Bring what is only named to this machine (a model from a hub), before any work."""
+
+    def applies(self, rows: pa.Table) -> pa.Array | None:
+        """Which of these live rows the stage is meant for; null for all. The others stay without a result."""
+        return None
 
     def fingerprint(self) -> str:
         """16 hex digits of the settings, the version and the identity; resources stand in none of these."""
