@@ -7,11 +7,11 @@ VENV ?= .venv
 
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready-$(DEVICE)
-STEPS := ingest split filter dedup pack
+STEPS := ingest split score filter dedup caption mix pack
 FLAGS = --out "$(OUT)" $(if $(IN),--in "$(IN)") $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run plan $(STEPS) inspect verify test check doctor clients lock clean
+.PHONY: help setup run plan $(STEPS) inspect verify test check doctor bench gpu-check train clients lock clean
 
 help: ## Show the targets and their variables
 	@awk -F':.*## ' '/^[a-z][a-z ]*:.*## /{printf "  make %-10s %s\n", $$1, $$2} /^\$$\(STEPS\):.*## /{printf "  make %-10s %s\n", "STEP", $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,15 @@ check: setup ## Format, lint, types, tests: all that CI runs
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+bench: setup ## Measure the model stages against bare forward loops (benchmarks/models.py)
+	@$(BIN)/python -m benchmarks.models
+
+gpu-check: ## Check and time the model stages on this machine's GPU; PYTHON needs torch, without Ray or vLLM
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu_check
+
+train: setup ## Train the two embedded models anew on drawn clips (about an hour of two cores)
+	$(BIN)/python -m pipeline.demo.training
 
 clients: setup ## Read packed datasets with megatron-energon and mlcroissant, in an environment of their own
 	test -x .clients/bin/python || $(PYTHON) -m venv .clients

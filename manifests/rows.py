@@ -61,5 +61,6 @@ def failures(results: pa.Table, of: Results) -> pa.Table:
 
 def ordered(rows: pa.Table) -> pa.Table:
     """Rows by id, columns in the order in which they are defined."""
-    names = sorted(rows.column_names, key=lambda name: _PLACE[name])
+    last = (len(_PLACE), 0)
+    names = sorted(rows.column_names, key=lambda name: (_PLACE.get(name, last), name))
     return rows.select(names).sort_by("id").combine_chunks()

@@ -114,7 +114,10 @@ class Context:
 
     def inputs(self, step: str, before: str) -> str:
         """The digest of all that decides a step: what it starts from, its stages, its rules."""
-        stages = [stage.fingerprint() for stage in self.recipe.stages[step]]
+        stages = [
+            [stage.fingerprint(), [str(getattr(stage, name)) for name in stage.selects]]
+            for stage in self.recipe.stages[step]
+        ]
         rules = [rule.identity() for rule in self.rules(step)]
         return hashlib.sha256(json.dumps([before, stages, rules], sort_keys=True).encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from filters.rules import Rule
 from manifests.errors import ManifestError, RecipeError, nearest
 from pipeline.context import Context
 from pipeline.model import ModelWork
@@ -18,6 +19,7 @@ from pipeline.progress import Log
 from pipeline.recipe import EMBEDDED, Recipe, Source, check_graph, load
 from pipeline.steps import GIVEN, SHAPES, check_dedup, run_steps
 from pipeline.worker import Opener
+from stages.models.weights import DEMO_PREFIX
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def run_recipe(
         raise RecipeError("nothing to ingest: name a folder, a list or a tar with --in (make run IN=folder)")
     with held(out):
         log = Log(out)
+        prepare_models(recipe, log)
         engine = LateCluster(recipe.resources.processes, address)
         try:
             run_steps(Context(out, recipe, engine, log, uuid.uuid4().hex[:8]), steps)
@@ -76,7 +79,47 @@ def checked_recipe(
     recipe = replace(recipe, sources=named or recipe.sources)
     check_graph(recipe, GIVEN)
     check_dedup(recipe)
+    check_models(recipe)
     return recipe
+
+
+def check_models(recipe: Recipe) -> None:
+    """Every model and file that the recipe names is there, and every threshold is one of its own model's.
+
+    Raises RecipeError.
+    """
+    for stages in recipe.stages.values():
+        for stage in stages:
+            stage.check()
+    for rule in (rule for rule in recipe.rules if rule.enabled):
+        _check_thresholds(recipe, rule)
+
+
+def _check_thresholds(recipe: Recipe, rule: Rule) -> None:
+    """A number that was found with one model says nothing of another's."""
+    every = [stage for stages in recipe.stages.values() for stage in stages if stage.model_label]
+    labels = {s.model_label for s in every if set(s.writes) & set(rule.expression.columns)}
+    for parameter in rule.parameters:
+        if parameter.model and labels and parameter.model not in labels:
+            raise RecipeError(
+                f"[filter.{rule.name}] {parameter.name} = {parameter.spelled()} belongs to the model "
+                f"{parameter.model!r}, this recipe scores with {', '.join(map(repr, sorted(labels)))}; write "
+                f"{parameter.name} = {{ value = …, model = …, scale = … }} for that model, or "
+                f"{parameter.name} = {{ top = 0.7 }} to keep a share of each corpus"
+            )
+
+
+def prepare_models(recipe: Recipe, log: Log) -> None:
+    """Fetch what the recipe only names, and say when the demo's models meet other input than the demo's."""
+    stages = [stage for stages in recipe.stages.values() for stage in stages]
+    for stage in stages:
+        stage.fetch()
+    embedded = sorted({stage.model_label for stage in stages if stage.model_label.startswith(DEMO_PREFIX)})
+    if embedded and not all(_drawn(source) for source in recipe.sources):
+        log.say(
+            f"warning: {', '.join(embedded)} know only the drawn shapes of the demo corpus; on other input "
+            f"their scores and captions mean nothing. Name real models in the recipe (README, Models)"
+        )
 
 
 def known_steps(names: Iterable[str]) -> tuple[str, ...]:
@@ -85,6 +128,11 @@ def known_steps(names: Iterable[str]) -> tuple[str, ...]:
         if step not in SHAPES:
             raise RecipeError(f"unknown step {step!r}; {nearest(step, SHAPES)}")
     return steps
+
+
+def _drawn(source: Source) -> bool:
+    """Whether a source is a demo corpus, beside which its truth lies."""
+    return (Path(source.uri).parent / "truth.json").is_file()
 
 
 @contextmanager

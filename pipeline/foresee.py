@@ -22,7 +22,16 @@ from stages.ingest import listing
 
 # CPU seconds per megabyte of source, seen on two cores with 720p H.264 of 8 Mb/s (full decode 4.3 s for 9
 # MB).
-ASSUMED_CPU_S_PER_MB = {"ingest": 0.02, "split": 0.7, "filter": 0.0, "dedup": 0.01, "pack": 1.5}
+ASSUMED_CPU_S_PER_MB = {
+    "ingest": 0.02,
+    "split": 0.7,
+    "score": 0.5,
+    "filter": 0.0,
+    "dedup": 0.01,
+    "caption": 0.5,
+    "mix": 0.01,
+    "pack": 1.5,
+}
 # Packed bytes per source byte, when nothing was packed yet.
 ASSUMED_BYTES_SHARE = 0.7
 

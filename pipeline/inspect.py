@@ -64,13 +64,22 @@ def shards(out: Path) -> list[dict[str, Any]]:
 
 def table(value: dict[str, Any]) -> str:
     """The summary as text for people: a line a step, then why rows went, then the shards."""
-    widths = {"rows": 8, "live": 8, "rejected": 10, "duplicates": 12, "failed": 8, "decodes": 9}
+    widths = {
+        "rows": 8,
+        "live": 8,
+        "rejected": 10,
+        "duplicates": 12,
+        "failed": 8,
+        "decodes": 9,
+        "model calls": 13,
+    }
     widths |= {"wall s": 9, "cpu s": 9}
     head = f"{'step':<8}" + "".join(f"{name:>{width}}" for name, width in widths.items())
     lines = [head]
     for step, numbers in value["steps"].items():
         sums = [sum(numbers[fate].values()) for fate in ("rejected", "duplicates", "failed")]
-        spent = f"{numbers['decodes']:>9}{numbers['wall_s']:>9.1f}{numbers['cpu_s']:>9.1f}"
+        calls = f"{numbers['decodes']:>9}{numbers['model_calls']:>13}"
+        spent = f"{calls}{numbers['wall_s']:>9.1f}{numbers['cpu_s']:>9.1f}"
         lines.append(
             f"{step:<8}{numbers['rows']:>8}{numbers['live']:>8}{sums[0]:>10}{sums[1]:>12}{sums[2]:>8}{spent}"
         )

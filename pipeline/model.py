@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.store import inputs
-from pipeline.worker import REPORT, apart, checked, failed, given_to, keyed, results_of
+from pipeline.worker import REPORT, apart, checked, cost, failed, given_to, keyed, results_of, spent
 from stages import child
 from stages.base import Model, Tensors
 from stages.media import Limits
 
-# What travels beside the tensors: a row's id, the digest of what was read of it, its bucket.
-BESIDE = ("id", "input", "bucket")
+# What travels beside the tensors: a row's id, the digest of what was read of it, its bucket, and what its
+# preparation cost.
+BESIDE = ("id", "input", "bucket", "decodes", "cpu_s")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class ModelWork:
         """Tensors of the order's rows and what travels beside them; rows that cannot be prepared are written
         as failed."""
         child.configure(self.limits)
+        before = spent()
         rows = pq.read_table(order)
         prepare = _prepare(self.stage)
         digests = inputs(rows, self.stage.reads).to_pylist()
@@ -54,12 +56,15 @@ class ModelWork:
         self._write(failed(self.stage, self._results, errors), beside)
         if not made:
             return {name: _words([]) for name in BESIDE}
+        decodes, cpu_s = cost(before)
         tensors = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
         ids = tensors["id"].tolist()
         return {
             **tensors,
             "input": _words([beside[i][0] for i in ids]),
             "bucket": _words([beside[i][1] for i in ids]),
+            "decodes": np.full(len(ids), decodes / len(ids)),
+            "cpu_s": np.full(len(ids), cpu_s / len(ids)),
         }
 
     def opened(self) -> Callable[[Tensors], pa.Table]:
@@ -77,18 +82,22 @@ class ModelWork:
                 return checked(self.stage, forward({**part, "id": batch["id"][chosen]}), self._results, rows)
 
             made, errors = apart(done, pa.table({"id": list(at)}))
-            table = pa.concat_tables([*made, failed(self.stage, self._results, errors)])
-            beside = dict(
-                zip(
-                    batch["id"].tolist(),
-                    zip(batch["input"].tolist(), batch["bucket"].tolist(), strict=True),
-                    strict=True,
-                )
-            )
-            self._write(table, beside)
-            return _report(self.name, table, time.process_time() - begun_s)
+            return self.finished(made, errors, batch, time.process_time() - begun_s)
 
         return work
+
+    def finished(
+        self, made: list[pa.Table], errors: Mapping[str, str], batch: Tensors, own_s: float
+    ) -> pa.Table:
+        """Write what was made of a batch and the errors of its other rows; returns the REPORT.
+
+        `batch` holds what travels beside tensors; `own_s` are the CPU seconds after preparation.
+        """
+        table = pa.concat_tables([*made, failed(self.stage, self._results, errors)])
+        places = zip(batch["input"].tolist(), batch["bucket"].tolist(), strict=True)
+        self._write(table, dict(zip(batch["id"].tolist(), places, strict=True)))
+        decodes, prepare_s = float(batch["decodes"].sum()), float(batch["cpu_s"].sum())
+        return report(self.name, table, decodes, own_s + prepare_s)
 
     @property
     def _results(self) -> Any:
@@ -112,13 +121,13 @@ def _words(values: list[str]) -> np.ndarray[Any, Any]:
     return np.array(values, dtype=object)
 
 
-def _report(name: str, table: pa.Table, cpu_s: float) -> pa.Table:
+def report(name: str, table: pa.Table, decodes: float, cpu_s: float) -> pa.Table:
     bad = len(table) - table["error"].null_count
     row = {
         "stage": name,
         "rows": len(table),
         "failed": bad,
-        "decodes": 0,
+        "decodes": decodes,
         "model_calls": 1,
         "media_s": 0.0,
         "cpu_s": cpu_s,

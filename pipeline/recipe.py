@@ -87,9 +87,7 @@ def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Ite
     return Recipe(
         name=str(raw.get("name", Path(name).stem)),
         sources=tuple(_model(Source, source, "sources") for source in _sources(raw)),
-        stages={
-            step: _stages(step, raw.get(step, {}) if kinds else {}, kinds) for step, kinds in shapes.items()
-        },
+        stages={step: _stages(step, raw, kinds) for step, kinds in shapes.items()},
         rules=_rules(raw.get("filter", {})),
         resources=_model(Resources, raw.get("run", {}), "run"),
     )
@@ -166,16 +164,20 @@ def _known(raw: Mapping[str, Any], known: set[str], what: str) -> None:
             raise RecipeError(f"unknown {what} {key!r}; {nearest(key, known)}")
 
 
-def _stages(step: str, section: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -> tuple[Stage, ...]:
+def _stages(step: str, raw: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -> tuple[Stage, ...]:
     """One section holds the settings of all stages of its step: a name that two of them share is one setting.
 
-    A kind of stage with a `section` of its own is made once for each table in it, which gives it its `name`.
+    A kind of stage with a `section` of its own is made once for each table in it, one with a `home` of the
+    settings of that step.
     """
     own = {kind.section for kind in kinds if kind.section}
-    names = {kind: [f.name for f in dataclasses.fields(kind)] for kind in kinds if not kind.section}
-    _known(section, {*own, *(name for fields in names.values() for name in fields)}, f"setting of [{step}]")
+    names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds if not kind.section}
+    here = {name for kind, fields in names.items() for name in fields if not kind.home}
+    if kinds:
+        _known(raw.get(step, {}), {*own, *here}, f"setting of [{step}]")
     made: list[Stage] = []
     for kind in kinds:
+        section = raw.get(kind.home or step, {})
         if kind.section:
             made += _named(step, section.get(kind.section, {}), kind)
             continue

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from manifests import columns
 from manifests.errors import ManifestError
 from manifests.store import read_side
 from pipeline.context import Context
@@ -22,7 +23,7 @@ from pipeline.stock import Stock
 from pipeline.worker import REPORT
 from stages.pack.cards import write_cards
 from stages.pack.plan import DATASETS
-from stages.pack.shard import Sample, best_text, read_summary, remove_others, write_shard
+from stages.pack.shard import Sample, read_summary, remove_others, write_shard
 
 # Rows whose media are held at once while a shard is written.
 CHUNK_ROWS = 64
@@ -44,7 +45,8 @@ class ShardWriter:
     def _write(self, order: Path) -> pa.Table:
         rows = pq.read_table(order)
         folder = self.out / "pack" / order.parent.name
-        write_shard(folder, order.stem, _samples(self.out, rows), inputs=shard_inputs(rows))
+        more = [name for name in rows.column_names if name.startswith(columns.CLASS)]
+        write_shard(folder, order.stem, _samples(self.out, rows), inputs=shard_inputs(rows), more=more)
         row = {"stage": self.name, "rows": len(rows), "failed": 0, "decodes": 0, "model_calls": 0}
         return pa.Table.from_pylist([{**row, "media_s": 0.0, "cpu_s": 0.0}], schema=REPORT)
 
@@ -105,7 +107,7 @@ def _samples(out: Path, rows: pa.Table) -> Iterator[Sample]:
         chunk = rows.slice(start, CHUNK_ROWS)
         media = read_side(out, chunk, "media").to_pylist()
         for row, content in zip(chunk.to_pylist(), media, strict=True):
-            yield Sample(_of_row(row), content, best_text(row))
+            yield Sample(_of_row(row), content, row["text"] or "")
 
 
 def _of_row(row: dict[str, Any]) -> dict[str, Any]:

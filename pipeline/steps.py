@@ -10,33 +10,46 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from manifests import files, verdicts
+from manifests import columns, files, verdicts
 from manifests.manifest import Manifest, put
+from manifests.store import digest_name, part_name
 from pipeline import stock as stocks
 from pipeline.context import Context, Timer
 from pipeline.recipe import Recipe
 from pipeline.shards import write_shards
+from pipeline.worker import given_to
 from stages.base import Stage
+from stages.caption.captions import CaptionClips
+from stages.caption.choose import ChooseText
 from stages.dedup.keep import MarkDuplicates, agree, groups
 from stages.dedup.neighbours import FindNeighbours
 from stages.dedup.phash import HashFrames
 from stages.ingest import gather, listing
 from stages.ingest.content import HashContent
 from stages.ingest.probe import ProbeAsset
+from stages.mix.budget import FitBudget
+from stages.mix.compose import ComposeSamples
 from stages.pack.cut import CutMedia
 from stages.pack.plan import PlanShards
+from stages.score.aesthetic import RateAesthetics
+from stages.score.classify import ClassifyFrames
+from stages.score.embed import EmbedFrames
+from stages.score.texts import ScoreCaptions, ScoreTexts
 from stages.split.shots import SplitShots
 
 # Each step's stages in their order: the edges of the DAG are their `reads` and `writes`.
 SHAPES: dict[str, tuple[type[Stage], ...]] = {
     "ingest": (HashContent, ProbeAsset),
     "split": (SplitShots, HashFrames),
+    "score": (EmbedFrames, ScoreTexts, RateAesthetics, ClassifyFrames),
     "filter": (),
     "dedup": (FindNeighbours, MarkDuplicates),
+    "caption": (CaptionClips, ScoreCaptions, ChooseText),
+    "mix": (ComposeSamples, FitBudget),
     "pack": (CutMedia, PlanShards),
 }
 # What rows carry before their step's first stage: listing gives it, no stage writes it.
-GIVEN = {"ingest": (*gather.ASSET, "modified_ns")}
+GIVEN = {"ingest": (*gather.ASSET, "modified_ns"), "dedup": ("route",)}
 
 
 def run_steps(context: Context, only: Iterable[str] = ()) -> None:
@@ -64,9 +77,8 @@ def _tell(context: Context, step: str) -> None:
         number = sum(counts[fate].values())
         parts += [f"{number} {fate}"] if number else []
     numbers = context.log.steps[step]
-    context.log.say(
-        f"{step}: {', '.join(parts)}  [{numbers['wall_s']:.1f} s, {numbers['decodes']:.0f} decodes]"
-    )
+    work = f"{numbers['decodes']:.0f} decodes, {numbers['model_calls']:.0f} model calls"
+    context.log.say(f"{step}: {', '.join(parts)}  [{numbers['wall_s']:.1f} s, {work}]")
 
 
 def ingest(context: Context, _: str) -> None:
@@ -115,6 +127,11 @@ def split(context: Context, before: str) -> None:
     _rows_step(context, "split", before)
 
 
+def score(context: Context, before: str) -> None:
+    """One column a measure, by models that see the stored frames."""
+    _rows_step(context, "score", before)
+
+
 def filter_(context: Context, before: str) -> None:
     """Judge the rules that follow split and score: stored numbers only."""
     _rows_step(context, "filter", before)
@@ -126,7 +143,10 @@ def _rows_step(context: Context, step: str, before: str) -> None:
     if context.up_to_date(step, inputs := context.inputs(step, earlier.digest)):
         return
     stock = context.chain(step, context.recipe.stages[step], stocks.committed(earlier))
-    context.commit(step, stocks.judged(stock, context.rules(step), step), inputs, {})
+    rules = context.rules(step)
+    if step == "filter":
+        stock = stocks.routed(stock, rules)
+    context.commit(step, stocks.judged(stock, rules, step), inputs, {})
 
 
 def check_dedup(recipe: Recipe) -> None:
@@ -152,12 +172,15 @@ def dedup(context: Context, before: str) -> None:
 
 def _pairs(context: Context, earlier: Manifest, find: FindNeighbours) -> pa.Table:
     """The neighbour graph: of all measured rows, live or not, so that no rule's threshold changes it."""
-    rows = earlier.all_rows(["id", *find.reads])
+    small = [name for name in find.reads if not columns.column(name).side]
+    sides = [name for name in find.reads if columns.column(name).side]
+    rows = earlier.all_rows(["id", *small, *map(digest_name, sides), *map(part_name, sides)])
     measured = rows.filter(pc.is_valid(rows["content_hash"])).sort_by("id")
-    key = hashlib.sha256(json.dumps([find.fingerprint(), _content(measured)]).encode()).hexdigest()[:16]
+    content = _content(measured.drop_columns([part_name(name) for name in sides]))
+    key = hashlib.sha256(json.dumps([find.fingerprint(), content]).encode()).hexdigest()[:16]
     path = context.out / "dedup" / f"{find.name}-{key}" / "pairs.parquet"
     if not path.exists():
-        files.write_table(path, find.run(measured))
+        files.write_table(path, find.run(given_to(context.out, find, measured)))
     return pq.read_table(path)
 
 
@@ -167,6 +190,23 @@ def _content(rows: pa.Table) -> str:
     with pa.ipc.new_stream(sink, rows.schema) as writer:
         writer.write_table(rows.combine_chunks())
     return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+def caption(context: Context, before: str) -> None:
+    """Write captions, score them, choose the text that goes with each clip; judge the rules that follow."""
+    _rows_step(context, "caption", before)
+
+
+def mix(context: Context, before: str) -> None:
+    """Compose a training sample of each row, and take as many as the budget holds."""
+    earlier = Manifest.open(context.out, before)
+    if context.up_to_date("mix", inputs := context.inputs("mix", earlier.digest)):
+        return
+    compose, fit = context.recipe.stages["mix"]
+    assert isinstance(fit, FitBudget)
+    stock = context.chain("mix", (compose,), stocks.committed(earlier))
+    given = fit.run(stock.all_live(["id", *fit.reads]))
+    context.commit("mix", stocks.ruled(stock, given), inputs, {})
 
 
 def pack(context: Context, before: str) -> None:
@@ -195,7 +235,10 @@ def _placed(plan: pa.Table) -> pa.Table:
 STEPS: dict[str, Callable[[Context, str], None]] = {
     "ingest": ingest,
     "split": split,
+    "score": score,
     "filter": filter_,
     "dedup": dedup,
+    "caption": caption,
+    "mix": mix,
     "pack": pack,
 }

@@ -29,13 +29,13 @@ from stages.media import Limits
 T = TypeVar("T")
 ATTEMPTS = 3
 # The jobs that decode media whole; a probe reads packets and one frame.
-DECODES = {"split", "image", "cut"}
+DECODES = {"split", "image", "cut", "sample"}
 REPORT = pa.schema(
     [
         ("stage", pa.string()),
         ("rows", pa.int64()),
         ("failed", pa.int64()),
-        ("decodes", pa.int64()),
+        ("decodes", pa.float64()),
         ("model_calls", pa.int64()),
         ("media_s", pa.float64()),
         ("cpu_s", pa.float64()),
@@ -134,7 +134,7 @@ def _through(chain: Chain, opened: list[tuple[Map, Work]], live: pa.Table) -> pa
     for stage, work in opened:
         if len(live) == 0:
             break
-        before = _spent()
+        before = spent()
         results = results_of(chain.out, chain.step, stage)
         live = live.select([n for n in live.column_names if n != "input"])
         done = _measured(stage, work, results, given_to(chain.out, stage, live))
@@ -229,7 +229,7 @@ def keyed(done: pa.Table, digests: pa.Array, ids: pa.ChunkedArray, key: str) -> 
     return done.append_column("input", pa.array([by_id[id_] for id_ in done[key].to_pylist()], pa.string()))
 
 
-def _spent() -> tuple[float, Counter[str]]:
+def spent() -> tuple[float, Counter[str]]:
     """CPU seconds of this process and its children so far, and the jobs they did, by name."""
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     own = time.process_time() + ended.ru_utime + ended.ru_stime
@@ -242,11 +242,17 @@ def _spent() -> tuple[float, Counter[str]]:
     return own, Counter(child.decoder().counts)
 
 
+def cost(before: tuple[float, Counter[str]]) -> tuple[float, float]:
+    """How many media were decoded since `before`, and the CPU seconds."""
+    cpu_s, jobs = spent()
+    decoded = sum(number for job, number in (jobs - before[1]).items() if job in DECODES)
+    return float(decoded), max(0.0, cpu_s - before[0])
+
+
 def _report(
     stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]
 ) -> dict[str, Any]:
-    cpu_s, jobs = _spent()
-    decoded = sum(number for job, number in (jobs - before[1]).items() if job in DECODES)
+    decoded, cpu_s = cost(before)
     media = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None
     return {
         "stage": stage.name,
@@ -255,5 +261,5 @@ def _report(
         "decodes": decoded,
         "model_calls": 0,
         "media_s": media or 0.0,
-        "cpu_s": max(0.0, cpu_s - before[0]),
+        "cpu_s": cpu_s,
     }

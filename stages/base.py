@@ -28,10 +28,14 @@ class Stage:
 
     `reads` and `writes` name columns of `manifests.columns`; the worker hands over `id` and what is read,
     nothing else, and refuses a result that lacks or adds a column. `side` columns are fetched from their own
-    files. A stage with a `section` stands in a recipe once for each table in [STEP.SECTION.NAME].
+    files. A stage with a `section` stands in a recipe once for each table in [STEP.SECTION.NAME]; one with a
+    `home` takes its settings from that other step's section. Settings named in `selects` say which rows are
+    meant (`applies`) and change no result: they enter no fingerprint.
     """
 
     section: ClassVar[str] = ""
+    home: ClassVar[str] = ""
+    selects: ClassVar[tuple[str, ...]] = ()
 
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
@@ -74,7 +78,8 @@ class Stage:
 
     def fingerprint(self) -> str:
         """16 hex digits of the settings, the version and the identity; resources stand in none of these."""
-        value = [self.name, self.version, self.settings(), self.identity()]
+        decide = {name: value for name, value in self.settings().items() if name not in self.selects}
+        value = [self.name, self.version, decide, self.identity()]
         return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

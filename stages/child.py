@@ -33,6 +33,7 @@ JOBS = {
     "probe": "stages.ingest.probe:probe_file",
     "split": "stages.split.shots:measure",
     "image": "stages.pack.encode:encode_image",
+    "sample": "stages.caption.sample:sample_frames",
 }
 _LENGTH = struct.Struct(">QQ")
 _STDERR_BYTES = 2000

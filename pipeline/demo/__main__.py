@@ -47,7 +47,7 @@ def demo(
 def _compare(out: Path, folder: Path) -> list[Finding]:
     truth = files.read_json(folder / "truth.json")
     sources: pa.Table = Manifest.open(out, "ingest").table("sources")
-    return compare(truth, step_view(out, "dedup"), sources)
+    return compare(truth, step_view(out, "caption"), sources)
 
 
 def _where_next(out: Path, seconds: float) -> str:

@@ -1,4 +1,4 @@
-"""Which of many clips agree frame by frame, and which are found inside a longer one."""
+"""Which of many clips agree frame by frame, which are found inside a longer one, and which mean the same."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stages.dedup.looks import Flags, Looks, Numbers, best_part, frame_by_frame
+from stages.dedup.looks import Flags, Looks, Numbers, best_part, frame_by_frame, in_order
+from stages.dedup.meaning import Meanings, similar
 from stages.dedup.near import Indices, open_search
 
 # Rows that are searched for at once, and pairs that are compared at once: both bound memory only.
@@ -28,6 +29,15 @@ class Within:
     bits: float
     levels: float
     most: int
+
+
+@dataclass(frozen=True)
+class Meant:
+    """What means the same: cosines of at least `cosine`; `most` pairs a row, exact up to `flat_rows` rows."""
+
+    cosine: float
+    most: int
+    flat_rows: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +72,23 @@ def same_moments(looks: Looks, group: Indices, within: Within, timely: Callable[
             fits = (b < a) & timely(looks.durations_s[a], looks.durations_s[b])
             found.append(_measured(measure, a[fits], b[fits], within.most))
     return joined(found)
+
+
+def same_meanings(looks: Looks, meanings: Meanings, group: Indices, within: Meant) -> Found:
+    """Pairs (a, b), b < a, of rows of `group`, with frames, whose cosine is near; distances as `in_order`."""
+    a, b = similar(meanings, group, within.cosine, most=within.most, flat_rows=within.flat_rows)
+    bits, levels, _ = measured_in_order(looks, a, b)
+    return Found(a, b, bits, levels)
+
+
+def measured_in_order(looks: Looks, a: Indices, b: Indices) -> tuple[Numbers, Numbers, Numbers]:
+    """`in_order` of any number of pairs, so many at once."""
+    found = [np.empty((3, 0))]
+    for start in range(0, len(a), PAIRS_AT_ONCE):
+        some = slice(start, start + PAIRS_AT_ONCE)
+        found.append(np.stack(in_order(looks, a[some], b[some])))
+    bits, levels, means = np.concatenate(found, axis=1)
+    return bits, levels, means
 
 
 def parts(looks: Looks, videos: Indices, within: Within, share: float) -> Found:

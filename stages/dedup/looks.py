@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,6 +90,50 @@ def frame_by_frame(looks: Looks, a: Indices, b: Indices) -> tuple[Numbers, Numbe
     return distances, _difference(looks.levels[a], looks.levels[b]).sum(axis=1) / counts
 
 
+def in_order(looks: Looks, a: Indices, b: Indices) -> tuple[Numbers, Numbers, Numbers]:
+    """For pairs of rows with frames, how far the shorter one's moments are from those of the longer one.
+
+    Each frame of the shorter row is given one of the longer, never stepping back in time, so that the mean
+    distance is the smallest. Of equally long rows each is the shorter once, and the larger distance counts.
+    Returns three such distances, each with its own best way: Hamming in bits over the frames that have a hash
+    (infinite when no frame of the longer one has); largest difference of any cell and channel; mean over
+    cells and channels. The last two are in levels of 255.
+    """
+    shorter_first = looks.durations_s[a] <= looks.durations_s[b]
+    short, long = np.where(shorter_first, a, b), np.where(shorter_first, b, a)
+    one_way = _one_way(looks, short, long)
+    equal = looks.durations_s[a] == looks.durations_s[b]
+    one_way[:, equal] = np.maximum(one_way[:, equal], _one_way(looks, long[equal], short[equal]))
+    return one_way[0], one_way[1], one_way[2]
+
+
+def _one_way(looks: Looks, short: Indices, long: Indices) -> Numbers:
+    """The three distances of `in_order`, of shape (3, pairs)."""
+    places = np.arange(looks.known.shape[1])
+    shown, offered = places < looks.counts[short][:, None], places < looks.counts[long][:, None]
+    bits = np.bitwise_count(looks.hashes[short][:, :, None] ^ looks.hashes[long][:, None, :])
+    apart = _apart(looks.levels[short][:, :, None], looks.levels[long][:, None, :])
+    means = apart.sum(axis=-1, dtype=np.int64) / apart.shape[-1]
+    known = looks.known[short], looks.known[long]
+    return np.stack(
+        [
+            _mean_on_path(bits, *known),
+            _mean_on_path(apart.max(axis=-1), shown, offered),
+            _mean_on_path(means, shown, offered),
+        ]
+    )
+
+
+def _mean_on_path(costs: npt.NDArray[Any], asked: Flags, offered: Flags) -> Numbers:
+    """The smallest mean of costs (pairs, n, m) over the n asked, each taking one m offered; m never falls."""
+    offered_costs = np.where(offered[:, None, :], costs, np.inf)
+    best = np.zeros((costs.shape[0], costs.shape[2]))
+    for place in range(costs.shape[1]):
+        taken = np.minimum.accumulate(best, axis=1) + offered_costs[:, place]
+        best = np.where(asked[:, place, None], taken, best)
+    return np.asarray(best.min(axis=1) / np.maximum(asked.sum(axis=1), 1), np.float64)
+
+
 def best_part(
     looks: Looks, short: Indices, long: Indices, *, bits: float, levels: float
 ) -> tuple[Numbers, Numbers, Numbers]:
@@ -127,7 +172,11 @@ def _best_path(gains: Indices) -> Indices:
 
 
 def _difference(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    return np.asarray((np.maximum(a, b) - np.minimum(a, b)).max(axis=-1), np.uint8)
+    return np.asarray(_apart(a, b).max(axis=-1), np.uint8)
+
+
+def _apart(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return np.asarray(np.maximum(a, b) - np.minimum(a, b), np.uint8)
 
 
 def _levels(colours: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint8]:

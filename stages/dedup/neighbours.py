@@ -1,4 +1,5 @@
-"""Which rows look alike: the neighbour graph over everything that was measured, whatever became of it."""
+"""Which rows look alike or mean the same: the neighbour graph over all that was measured, whatever became
+of it."""
 
 from __future__ import annotations
 
@@ -6,17 +7,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import RecipeError
 from stages.base import Whole
-from stages.dedup.alike import Found, Within, joined, parts, same_moments, without
+from stages.dedup.alike import (
+    Found,
+    Meant,
+    Within,
+    joined,
+    measured_in_order,
+    parts,
+    same_meanings,
+    same_moments,
+    without,
+)
 from stages.dedup.looks import Flags, Looks, Numbers
+from stages.dedup.meaning import Meanings
 from stages.dedup.near import BITS, Indices
 
-LEVELS = ("content", "perceptual", "part")
+LEVELS = ("content", "perceptual", "part", "semantic")
 PAIRS = pa.schema(
     [
         ("a", pa.string()),
@@ -24,6 +35,8 @@ PAIRS = pa.schema(
         ("level", pa.string()),
         ("distance", pa.float64()),
         ("colour_distance", pa.float64()),
+        ("mean_colour_distance", pa.float64()),
+        ("cosine", pa.float64()),
     ]
 )
 # Unrelated pictures differ in half the bits; from a quarter on, chance brings many of them together.
@@ -32,31 +45,45 @@ MOST_BITS = BITS // 4
 
 @dataclass(frozen=True)
 class FindNeighbours(Whole):
-    """Pairs of rows of one kind that look alike; see `run`. Keeping can be stricter, not wider.
+    """Pairs of rows of one kind that look alike or mean the same; see `run`. Keeping can be stricter, not
+    wider.
 
     Hashes are of grays, and some distinct drawings of simple scenes lie within 4 bits: colours tell them
     apart. The defaults leave room around those of keeping (see `keep.MarkDuplicates`).
     """
 
-    reads = ("kind", "content_hash", "phashes", "colours", "duration_s", "width_px", "height_px")
+    reads = (
+        "kind",
+        "content_hash",
+        "phashes",
+        "colours",
+        "duration_s",
+        "width_px",
+        "height_px",
+        "embedding",
+    )
+    version = 2
 
     graph_radius_bits: float = 12.0
     graph_colour_levels: float = 16.0
+    graph_cosine: float = 0.95
     duration_share: float = 0.1
     part_share: float = 0.75
     max_neighbours: int = 100
+    flat_rows: int = 200_000
 
     def __post_init__(self) -> None:
         if not 0 <= self.graph_radius_bits <= MOST_BITS:
             raise RecipeError(f"graph_radius_bits is {self.graph_radius_bits:g}, expected 0 to {MOST_BITS}")
-        for name, value in (("duration_share", self.duration_share), ("part_share", self.part_share)):
-            if not 0 <= value <= 1:
-                raise RecipeError(f"{name} is {value:g}, expected 0 to 1")
-        if self.max_neighbours < 1:
-            raise RecipeError(f"max_neighbours is {self.max_neighbours}, expected at least 1")
+        for name in ("graph_cosine", "duration_share", "part_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise RecipeError(f"{name} is {getattr(self, name):g}, expected 0 to 1")
+        for name in ("max_neighbours", "flat_rows"):
+            if getattr(self, name) < 1:
+                raise RecipeError(f"{name} is {getattr(self, name)}, expected at least 1")
 
     def run(self, rows: pa.Table) -> pa.Table:
-        """The graph, by a, b: schema PAIRS, a < b. The same for any order of the rows; every search is exact.
+        """The graph, by a, b: schema PAIRS, a < b. The same for any order of the rows.
 
         `distance` is a Hamming distance in bits, `colour_distance` in levels of 255, as `looks` defines them.
 
@@ -66,33 +93,45 @@ class FindNeighbours(Whole):
         longer, and, n-th frame with n-th, means within `graph_radius_bits` and `graph_colour_levels`.
         part: videos only, and not perceptual. At least `part_share` of the frames of the shorter one, which
         moves, match frames of the longer in order, each within both limits (`alike.parts`).
+        semantic: neither, and embeddings whose cosine is at least `graph_cosine`, however they look;
+        distances are those of the shorter one's moments in order (`looks.in_order`).
         A flat frame has no hash: it is compared by colour only, and a row of which more than half is flat has
-        neighbours by content only.
+        neighbours by content only. Without an embedding a row has no neighbours at the level semantic.
 
-        Of more than `max_neighbours` a row names those with most pixels, then the longest, then by id, which
-        are the ones that keeping prefers: too few pairs keep more rows, never fewer.
+        Whatever the level, `cosine` is known where both embeddings are, to 6 decimals, and
+        `mean_colour_distance` where both rows have frames: the mean over cells and channels, in order.
+
+        Of more than `max_neighbours` at a level a row names those with most pixels, then the longest, then by
+        id, which are the ones that keeping prefers: too few pairs keep more rows, never fewer. Every search
+        is exact, but for embeddings of more than `flat_rows` rows of a kind (`meaning.similar`).
         """
-        rows = rows.sort_by("id")
+        meanings = Meanings.of(rows["embedding"])
+        order = pc.sort_indices(rows["id"])
+        rows, meanings = rows.drop_columns("embedding").take(order), meanings.take(order.to_numpy())
         first = _first_of_content(rows)
         copies = np.flatnonzero(first != np.arange(len(rows)))
         alone = _ranked(rows, np.flatnonzero(first == np.arange(len(rows))))
-        near, held = self._alike(rows.take(pa.array(alone)))
         none = np.zeros(len(copies))
-        found = [
-            ("content", Found(first[copies], copies, none, none)),
-            ("perceptual", _renumbered(near, alone)),
-            ("part", _renumbered(held, alone)),
+        equal = Found(first[copies], copies, none, none)
+        pairs = [
+            _table(rows["id"], "content", equal, none, meanings),
+            *self._alike(rows.take(pa.array(alone)), meanings.take(alone)),
         ]
-        tables = [_table(rows["id"], level, pairs) for level, pairs in found]
-        return pa.concat_tables(tables).sort_by([("a", "ascending"), ("b", "ascending")])
+        return pa.concat_tables(pairs).sort_by([("a", "ascending"), ("b", "ascending")])
 
-    def _alike(self, rows: pa.Table) -> tuple[Found, Found]:
+    def _alike(self, rows: pa.Table, meanings: Meanings) -> Iterator[pa.Table]:
+        """The pairs at the levels beyond content, of rows in the order of preference."""
         looks = Looks.of(rows)
         videos = pc.equal(rows["kind"], "video").to_numpy(zero_copy_only=False)
         within = Within(self.graph_radius_bits, self.graph_colour_levels, self.max_neighbours)
+        meant = Meant(self.graph_cosine, self.max_neighbours, self.flat_rows)
         near = joined([same_moments(looks, group, within, self._timely) for group in _groups(looks, videos)])
-        held = parts(looks, np.flatnonzero(videos), within, self.part_share)
-        return near, without(held, near, len(rows))
+        held = without(parts(looks, np.flatnonzero(videos), within, self.part_share), near, len(rows))
+        same = joined([same_meanings(looks, meanings, group, meant) for group in _kinds(looks, rows["kind"])])
+        same = without(same, joined([near, held]), len(rows))
+        for level, found in zip(LEVELS[1:], (near, held, same), strict=True):
+            means = measured_in_order(looks, found.a, found.b)[2]
+            yield _table(rows["id"], level, found, means, meanings)
 
     def _timely(self, a_s: Numbers, b_s: Numbers) -> Flags:
         return np.asarray(np.abs(a_s - b_s) <= self.duration_share * np.maximum(a_s, b_s), np.bool_)
@@ -126,12 +165,17 @@ def _groups(looks: Looks, videos: Flags) -> Iterator[Indices]:
             yield np.flatnonzero(usable & kind & (looks.counts == count))
 
 
-def _renumbered(found: Found, rows: npt.NDArray[np.int64]) -> Found:
-    """The same pairs by other numbers of their rows, the smaller first."""
-    a, b = rows[found.a], rows[found.b]
-    return Found(np.minimum(a, b), np.maximum(a, b), found.bits, found.levels)
+def _kinds(looks: Looks, kinds: pa.ChunkedArray) -> Iterator[Indices]:
+    """Rows of one kind with frames of which at least half have a hash."""
+    usable = (looks.counts > 0) & (2 * looks.known.sum(axis=1) >= looks.counts)
+    codes = kinds.combine_chunks().dictionary_encode().indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    for code in range(int(codes.max(initial=-1)) + 1):
+        yield np.flatnonzero(usable & (codes == code))
 
 
-def _table(ids: pa.ChunkedArray, level: str, found: Found) -> pa.Table:
-    a, b = ids.take(pa.array(found.a)), ids.take(pa.array(found.b))
-    return pa.table([a, b, pa.repeat(level, len(a)), found.bits, found.levels], schema=PAIRS)
+def _table(ids: pa.ChunkedArray, level: str, found: Found, means: Numbers, meanings: Meanings) -> pa.Table:
+    one, other = ids.take(pa.array(found.a)), ids.take(pa.array(found.b))
+    cosines = pa.array(meanings.cosines(found.a, found.b), from_pandas=True)
+    a, b = pc.min_element_wise(one, other), pc.max_element_wise(one, other)
+    values = [a, b, pa.repeat(level, len(a)), found.bits, found.levels, means, cosines]
+    return pa.table(values, schema=PAIRS)

@@ -34,15 +34,18 @@ JSON_COLUMNS = tuple(name for name in ROW_COLUMNS if name not in ("phashes", "co
 
 _NUMBERS = ("header_offset", "media_offset", "txt_offset", "txt_size", "json_offset", "json_size")
 PLACES = ("key", *_PLAN, *_NUMBERS, "txt_sha256")
-_MANIFEST = pa.schema(
-    [
-        ("key", pa.string()),
+
+
+def _manifest(more: Iterable[str]) -> pa.Schema:
+    """The schema of a shard's parquet; `more` are measures that only this recipe takes."""
+    numbers = [pa.field(name, pa.int64()) for name in _NUMBERS]
+    own = [
+        pa.field("key", pa.string()),
         *columns.schema(_PLAN),
-        *[(name, pa.int64()) for name in _NUMBERS],
-        ("txt_sha256", pa.string()),
-        *columns.schema(ROW_COLUMNS),
+        *numbers,
+        pa.field("txt_sha256", pa.string()),
     ]
-)
+    return pa.schema([*own, *columns.schema([*ROW_COLUMNS, *more])])
 
 
 def size_column(member: str) -> str:
@@ -78,12 +81,6 @@ class _Counted:
         return self._bytes
 
 
-def best_text(row: Mapping[str, Any]) -> str:
-    """The text that goes into a sample's `.txt`: the first of `source_texts`, or nothing."""
-    texts = row.get("source_texts") or [""]
-    return str(texts[0])
-
-
 def sample_json(row: Mapping[str, Any], schema: pa.Schema) -> bytes:
     """A row as the JSON of a sample: the keys of `schema` in its order, always all of them.
 
@@ -110,21 +107,23 @@ def _plain(field: pa.Field, value: Any) -> Any:
     return float(value)
 
 
-def write_shard(folder: Path, name: str, samples: Iterable[Sample], *, inputs: str = "") -> dict[str, Any]:
+def write_shard(
+    folder: Path, name: str, samples: Iterable[Sample], *, inputs: str = "", more: Iterable[str] = ()
+) -> dict[str, Any]:
     """Write shards/NAME.tar, .tar.idx, _stats.json and, last, .parquet; returns `read_summary`.
 
     Samples come in ascending order of their ids. `inputs` is whatever tells the caller that the shard need
     not be written again (a digest of what it is made from). The parquet marks the shard complete: it is
-    removed first and written last. Its rows are ROW_COLUMNS with key, shard (relative to `folder`), place,
-    offsets and digests; offsets are those of contents, `header_offset` that of the sample. Raises
-    ManifestError for an empty shard, ids out of order, mixed extensions, or media that is not what the row
-    says.
+    removed first and written last. Its rows are ROW_COLUMNS and `more` with key, shard (relative to
+    `folder`), place, offsets and digests; offsets are those of contents, `header_offset` that of the sample.
+    Raises ManifestError for an empty shard, ids out of order, mixed extensions, or media that is not what the
+    row says.
     """
-    shards = folder / "shards"
+    shards, more = folder / "shards", sorted(more)
     (shards / f"{name}.parquet").unlink(missing_ok=True)
     with replacing(shards / f"{name}.tar") as file:
         counted = _Counted(file)
-        rows = _append_all(counted, f"shards/{name}.tar", samples)
+        rows = _append_all(counted, f"shards/{name}.tar", samples, more)
         end = counted.tell()
         tar.finish(counted)
     if not rows:
@@ -133,19 +132,21 @@ def write_shard(folder: Path, name: str, samples: Iterable[Sample], *, inputs: s
     write_bytes(shards / f"{name}_stats.json", stats(len(rows)))
     facts = {
         "reelmix.schema": SCHEMA_VERSION,
-        "reelmix.json_columns": ",".join(JSON_COLUMNS),
+        "reelmix.json_columns": ",".join([*JSON_COLUMNS, *more]),
         "reelmix.tar_bytes": str(counted.tell()),
         "reelmix.tar_sha256": counted.sha256.hexdigest(),
         "reelmix.tar_md5": counted.md5.hexdigest(),
         "reelmix.inputs": inputs,
     }
-    table = pa.Table.from_pylist(rows, schema=_MANIFEST.with_metadata(facts))
+    table = pa.Table.from_pylist(rows, schema=_manifest(more).with_metadata(facts))
     write_table(shards / f"{name}.parquet", table)
     return read_summary(folder, name)
 
 
-def _append_all(counted: _Counted, shard: str, samples: Iterable[Sample]) -> list[dict[str, Any]]:
-    schema = columns.schema(JSON_COLUMNS)
+def _append_all(
+    counted: _Counted, shard: str, samples: Iterable[Sample], more: list[str]
+) -> list[dict[str, Any]]:
+    schema = columns.schema([*JSON_COLUMNS, *more])
     rows: list[dict[str, Any]] = []
     for index, sample in enumerate(samples):
         _check(sample, rows[-1] if rows else None)
@@ -168,7 +169,7 @@ def _append_all(counted: _Counted, shard: str, samples: Iterable[Sample]) -> lis
             "json_size": facts.size,
             "txt_sha256": hashlib.sha256(contents["txt"]).hexdigest(),
         }
-        rows.append({**{name: sample.row.get(name) for name in ROW_COLUMNS}, **place})
+        rows.append({**{name: sample.row.get(name) for name in (*ROW_COLUMNS, *more)}, **place})
     return rows
 
 

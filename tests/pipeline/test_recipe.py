@@ -87,10 +87,22 @@ def test_a_stage_that_reads_what_nobody_wrote_is_refused() -> None:
         check_graph(recipe, GIVEN)
 
 
-def test_no_two_stages_of_a_step_share_a_setting() -> None:
-    """One section holds the settings of all stages of its step, so their names must differ."""
-    import dataclasses
+def test_stages_that_share_a_setting_agree_on_it() -> None:
+    """A name in a section is one setting: the stages of the step that have it mean the same by it."""
+    recipe = checked_recipe(settings=["score.clip_batch=7"])
+    batches = [stage.settings().get("clip_batch") for stages in recipe.stages.values() for stage in stages]
+    assert [7, 7, 7] == [batch for batch in batches if batch is not None]
 
-    for kinds in SHAPES.values():
-        names = [field.name for kind in kinds for field in dataclasses.fields(kind)]
-        assert len(names) == len(set(names))
+
+def test_settings_of_a_stage_at_home_elsewhere_are_refused_here() -> None:
+    """New captions are scored by the model of [score]: there is no second place to name one."""
+    with pytest.raises(RecipeError, match="clip_model"):
+        checked_recipe(settings=["caption.clip_model=embedded"])
+
+
+def test_threshold_of_another_model_is_refused() -> None:
+    """A number found with one model says nothing of another's scores; a share of a corpus does."""
+    foreign = 'filter.aligned.min={value=0.3, model="ViT-L-14/openai", scale="cosine"}'
+    with pytest.raises(RecipeError, match=r"aligned.*ViT-L-14/openai.*scores with 'reelmix-demo-clip'"):
+        checked_recipe(settings=[foreign])
+    assert checked_recipe(settings=["filter.aligned.min={top=0.7}"])

@@ -8,6 +8,7 @@ from manifests import columns
 
 ALTERNATING = 0xAAAAAAAAAAAAAAAA
 GRAY = 0x808080
+NAMES = ["id", "kind", "content_hash", "duration_s", "phashes", "colours"]
 FACTS = {"width_px": 64, "height_px": 48, "size_bytes": 1000}
 
 
@@ -32,4 +33,4 @@ def row(id_: str, *phashes: int | None, colour: int = GRAY, **values: object) ->
 
 
 def table(*rows: dict[str, object]) -> pa.Table:
-    return columns.table(rows, ["id", "kind", "content_hash", "duration_s", "phashes", "colours", *FACTS])
+    return columns.table(rows, [*NAMES, *FACTS, "embedding"])

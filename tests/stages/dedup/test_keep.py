@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -9,16 +11,27 @@ from hypothesis import strategies as st
 
 from manifests import verdicts
 from manifests.errors import RecipeError
-from stages.dedup.keep import MarkDuplicates, groups
-from stages.dedup.neighbours import PAIRS
+from stages.dedup.keep import MarkDuplicates, agree, groups
+from stages.dedup.neighbours import PAIRS, FindNeighbours
 from tests.stages.dedup.conftest import row, table
 
 Edge = tuple[str, str, str, float]
 
 
 def pairs(*edges: Edge, colour: float = 0.0) -> pa.Table:
-    named = [dict(zip(PAIRS.names, (*edge, colour), strict=True)) for edge in edges]
+    """Pairs at so many bits; at the level semantic a two-hundredth of a cosine below 1 for each bit."""
+    cosines = [1 - distance / 200 if level == "semantic" else None for _, _, level, distance in edges]
+    lines = [(*edge, colour, 0.0, cosine) for edge, cosine in zip(edges, cosines, strict=True)]
+    named = [dict(zip(PAIRS.names, line, strict=True)) for line in lines]
     return pa.Table.from_pylist(named, schema=PAIRS)
+
+
+def meant(
+    a: str, b: str, cosine: float | None, *, bits: float = 4.0, levels: float = 1.0, level: str = "semantic"
+) -> pa.Table:
+    """A pair with all that the level semantic looks at."""
+    values = (a, b, level, bits, 20.0, levels, cosine)
+    return pa.Table.from_pylist([dict(zip(PAIRS.names, values, strict=True))], schema=PAIRS)
 
 
 def marked(rows: pa.Table, edges: pa.Table, **settings_: object) -> dict[str, tuple[str, str]]:
@@ -96,6 +109,81 @@ def test_keeping_may_be_stricter_than_the_graph(level: str, changes: dict[str, o
     assert count == len(marked(table(row("a", 1, 1), row("b", 1, 1)), edges, **changes))
 
 
+@pytest.mark.parametrize(
+    ("pair", "changes", "count"),
+    [
+        ({"cosine": 0.96}, {}, 1),
+        ({"cosine": 0.959999}, {}, 0),
+        ({"cosine": 0.959999}, {"cosine": 0.95}, 1),
+        ({"cosine": None}, {}, 0),
+        ({"cosine": 0.995, "levels": 3.1}, {}, 0),
+        ({"cosine": 0.995, "levels": 3.1}, {"semantic_colour_levels": 4.0}, 1),
+        ({"cosine": 0.995, "bits": 16.5}, {}, 0),
+        ({"cosine": 0.995, "bits": 16.5}, {"semantic_radius_bits": 64.0}, 1),
+        ({"cosine": 0.995}, {"levels": ("content", "perceptual", "part")}, 0),
+    ],
+)
+def test_meaning_alone_is_no_duplicate(
+    pair: dict[str, float], changes: dict[str, object], count: int
+) -> None:
+    """Cosine, structure and colours must all be near: another shot of the same words is kept."""
+    rows = table(row("a", 1), row("b", 1))
+    assert count == len(marked(rows, meant("a", "b", **pair), **changes))
+
+
+def test_pair_too_far_for_its_level_may_mean_the_same() -> None:
+    """A pair stored as perceptual, beyond the colour limit of that level, counts by its cosine."""
+    pair = meant("a", "b", 0.995, level="perceptual")
+    assert {"b": ("semantic", "a")} == marked(table(row("a", 1), row("b", 1)), pair)
+    assert {"b": ("perceptual", "a")} == marked(table(row("a", 1), row("b", 1)), pair, colour_levels=20.0)
+
+
+def test_semantic_deletes_the_shorter_or_one_as_long() -> None:
+    """Of 8 s and 5 s the shorter goes, whatever its pixels; of 8 s and 7.5 s the one with fewer pixels."""
+    pair = meant("a", "b", 0.995)
+    for duration_s, lost in ((5.0, set()), (7.5, {"b"})):
+        rows = table(row("a", 1, 1, duration_s=duration_s, width_px=640), row("b", 1, 1))
+        assert lost == marked(rows, pair).keys()
+    rows = table(row("a", 1, 1, duration_s=5.0), row("b", 1, 1))
+    assert {"a": ("semantic", "b")} == marked(rows, pair, order=("duration",))
+
+
+def test_look_goes_before_meaning() -> None:
+    """Of two kept neighbours the one that looks alike is named, though the other's cosine is 1."""
+    rows = table(row("a", 1), row("b", 1), row("c", 1))
+    edges = pa.concat_tables([meant("a", "c", 1.0), pairs(("b", "c", "perceptual", 9.0))])
+    assert {"c": ("perceptual", "b")} == marked(rows, edges)
+    nearer = pa.concat_tables([meant("a", "c", 0.991), meant("b", "c", 0.999)])
+    assert {"c": ("semantic", "b")} == marked(rows, nearer)
+
+
+def test_cosine_is_told_and_published() -> None:
+    """The verdict and the group have the cosine; a group's distance is then unknown."""
+    made = MarkDuplicates().run(table(row("a", 1), row("b", 1)), meant("a", "b", 0.995125))
+    assert ["cosine 0.995125 of at least 0.96"] == made["detail"].to_pylist()
+    expected = [("a", "a", "kept", 0.0, None), ("a", "b", "semantic", None, 0.995125)]
+    assert expected == [tuple(line.values()) for line in groups(made).to_pylist()]
+
+
+@pytest.mark.parametrize(
+    ("find", "mark", "message"),
+    [
+        ({"graph_cosine": 0.96}, {}, None),
+        ({"graph_cosine": 0.98}, {}, "cosine = 0.96 is wider than dedup.graph_cosine = 0.98; lower"),
+        ({}, {"cosine": 0.9}, "cosine = 0.9 is wider than dedup.graph_cosine = 0.95; lower"),
+        ({}, {"radius_bits": 13.0}, "radius_bits = 13 is wider than dedup.graph_radius_bits = 12; raise"),
+        ({}, {"semantic_radius_bits": 64.0, "semantic_colour_levels": 255.0}, None),
+    ],
+)
+def test_keeping_asks_for_no_more_than_is_stored(
+    find: dict[str, float], mark: dict[str, float], message: str | None
+) -> None:
+    """What the graph lacks is refused with the setting to change; pairs of one meaning are stored anyhow."""
+    expected = pytest.raises(RecipeError, match=message) if message else nullcontext()
+    with expected:
+        agree(FindNeighbours(**find), MarkDuplicates(**mark))  # type: ignore[arg-type] # floats all
+
+
 def test_verdict_says_why() -> None:
     """Step, fate, level, kept row and distance, in the schema of verdicts."""
     made = MarkDuplicates().run(table(row("a", 1), row("b", 1)), pairs(("a", "b", "perceptual", 2.5)))
@@ -109,8 +197,8 @@ def test_groups_are_published() -> None:
     """The kept row and its duplicates, with their distances from it."""
     edges = pairs(("a", "b", "perceptual", 2.5), ("a", "c", "content", 0.0))
     made = groups(MarkDuplicates().run(table(row("a", 1), row("b", 1), row("c", 1), row("d", 1)), edges))
-    expected = [("a", "a", "kept", 0.0), ("a", "b", "perceptual", 2.5), ("a", "c", "content", 0.0)]
-    assert expected == [tuple(line.values()) for line in made.to_pylist()]
+    expected = [("a", "kept", 0.0, None), ("b", "perceptual", 2.5, None), ("c", "content", 0.0, None)]
+    assert [("a", *line) for line in expected] == [tuple(line.values()) for line in made.to_pylist()]
 
 
 def test_nothing_is_nothing() -> None:
@@ -135,13 +223,14 @@ def test_senseless_settings_are_refused(changes: dict[str, tuple[str, ...]], mes
 
 
 NAMES = "abcdefgh"
+LIMITS = {"perceptual": 10, "part": 8, "semantic": 6}
 LIVE = st.sets(st.sampled_from(NAMES))
 EDGES = st.lists(
     st.tuples(
         st.sampled_from(NAMES),
         st.sampled_from(NAMES),
-        st.sampled_from(["perceptual", "part"]),
-        st.sampled_from([2.0, 4.0, 9.0]),
+        st.sampled_from(["perceptual", "part", "semantic"]),
+        st.sampled_from([2.0, 4.0, 9.0, 12.0]),
     ),
     unique_by=lambda edge: frozenset(edge[:2]),
 )
@@ -154,7 +243,7 @@ def test_laws_of_keeping(live: set[str], edges: list[Edge], order: list[str]) ->
     edges = [(min(e[:2]), max(e[:2]), *e[2:]) for e in edges if e[0] != e[1]]
     made = marked(table(*(row(name, 1, 1) for name in NAMES if name in live)), pairs(*edges))
     kept = live - made.keys()
-    near = {frozenset(edge[:2]) for edge in edges if edge[3] <= {"perceptual": 10, "part": 8}[edge[2]]}
+    near = {frozenset(edge[:2]) for edge in edges if edge[3] <= LIMITS[edge[2]]}
     assert made.keys() <= live
     assert all(of in kept and frozenset((name, of)) in near for name, (_, of) in made.items())
     assert not [edge for edge in near if edge <= kept]

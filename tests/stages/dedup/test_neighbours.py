@@ -106,6 +106,54 @@ def test_bound_keeps_the_preferred() -> None:
     assert [("a", "c"), ("b", "c"), ("c", "d")] == [pair[:2] for pair in found(*rows, max_neighbours=1)]
 
 
+def told(*rows: dict[str, object], **settings_: float) -> list[tuple[object, ...]]:
+    """Pairs with level, distances and cosine."""
+    pairs = FindNeighbours(**settings_).run(table(*rows))  # type: ignore[arg-type] # whole numbers are floats too
+    return [tuple(pair.values()) for pair in pairs.to_pylist()]
+
+
+def test_same_meaning_is_semantic_however_it_looks() -> None:
+    """Two scenes alike in nothing but their embeddings, with how far apart they look; the third is far."""
+    rows = [
+        row("b", ALTERNATING, embedding=[0.6, 0.8]),
+        row("a", FAR, colour=0x888280, embedding=[0.8, 0.6]),
+        row("c", clip(1, 9)[0], embedding=[1.0, 0.0]),
+    ]
+    # 0.48 + 0.48; half the bits; 8 levels in red, 2 in green, none in blue.
+    assert [("a", "b", "semantic", 32.0, 8.0, 10 / 3, 0.96)] == told(*rows)
+    assert [] == told(*rows, graph_cosine=0.97)
+
+
+def test_trim_of_a_still_scene_is_semantic() -> None:
+    """What no order of frames can tell from another moment of the same camera, the embedding may."""
+    rows = [row("a", *[ALTERNATING] * 8), row("b", *[ALTERNATING] * 8, duration_s=4.0)]
+    meant = [{**each, "embedding": [0.6, 0.8]} for each in rows]
+    assert [("a", "b", "semantic", 0.0, 0.0, 0.0, 1.0)] == told(*meant)
+
+
+def test_stronger_levels_come_first_and_tell_the_cosine() -> None:
+    """Copies and near copies keep their level, and no pair is there twice."""
+    same = [row(name, ALTERNATING, content_hash="same", embedding=[0.6, 0.8]) for name in "ab"]
+    near = row("c", flipped(ALTERNATING, 2), embedding=[0.8, 0.6])
+    unknown = row("d", flipped(ALTERNATING, 4))
+    assert [
+        ("a", "b", "content", 0.0, 0.0, 0.0, 1.0),
+        ("a", "c", "perceptual", 2.0, 0.0, 0.0, 0.96),
+        ("a", "d", "perceptual", 4.0, 0.0, 0.0, None),
+        ("c", "d", "perceptual", 2.0, 0.0, 0.0, None),
+    ] == told(*same, near, unknown)
+
+
+def test_meaning_needs_a_picture_of_one_kind() -> None:
+    """An image and a video, what is mostly flat, and what has no frames are no neighbours by meaning."""
+    meant = {"embedding": [0.6, 0.8]}
+    image = row("a", ALTERNATING, **meant)
+    video = row("b", FAR, kind="video", duration_s=8.0, **meant)
+    flat = [row(name, None, None, FAR, **meant) for name in "cd"]
+    bare = [row(name, phashes=None, colours=None, **meant) for name in "ef"]
+    assert [] == told(image, video, *flat, *bare)
+
+
 def test_no_rows_no_pairs() -> None:
     """An empty table is no error."""
     assert [] == found()
@@ -118,7 +166,9 @@ def test_no_rows_no_pairs() -> None:
         ("graph_radius_bits", -1),
         ("part_share", 1.5),
         ("duration_share", -0.1),
+        ("graph_cosine", 1.1),
         ("max_neighbours", 0),
+        ("flat_rows", 0),
     ],
 )
 def test_senseless_settings_are_refused(name: str, value: float) -> None:
@@ -153,6 +203,40 @@ def test_graph_is_exact_and_free_of_order(
     ]
     assert expected == [(a, b) for a, b, level, _ in found(*shuffled) if level == "perceptual"]
     assert found(*rows) == found(*shuffled)
+
+
+DIRECTION = st.sampled_from([[1.0, 0.0], [0.8, 0.6], [0.96, 0.28], [0.6, 0.8], None])
+MEANT = st.lists(st.tuples(st.lists(HASH, min_size=1, max_size=3), DIRECTION, st.integers(1, 3)), max_size=8)
+
+
+@given(MEANT, st.randoms(use_true_random=False), st.sampled_from([1, 100]))
+@settings(max_examples=60, deadline=None)
+def test_meaning_is_exact_and_free_of_order(
+    shapes: list[tuple[list[int | None], list[float] | None, int]], random: object, flat_rows: int
+) -> None:
+    """Every pair of one kind whose cosine is reached is there at some level; the order of rows is free."""
+    rows = [
+        row(f"{n}", *hashes, kind="video", duration_s=float(s), embedding=direction)
+        for n, (hashes, direction, s) in enumerate(shapes)
+    ]
+    shuffled = list(rows)
+    random.shuffle(shuffled)  # type: ignore[attr-defined] # Hypothesis gives a random.Random
+    usable = [
+        (str(each["id"]), direction)
+        for each, (hashes, direction, _) in zip(rows, shapes, strict=True)
+        if direction and 2 * sum(hash_ is not None for hash_ in hashes) >= len(hashes)
+    ]
+    expected = {
+        (a, b): round(float(np.dot(one, other)), 6)
+        for n, (a, one) in enumerate(usable)
+        for b, other in usable[n + 1 :]
+        if np.dot(one, other) > 0.949999
+    }
+    pairs = told(*rows)
+    assert expected == {pair[:2]: pair[6] for pair in pairs if pair[:2] in expected}
+    assert {pair[:2] for pair in pairs if pair[2] == "semantic"} <= expected.keys()
+    assert pairs == told(*shuffled)
+    assert len(pairs) == len({pair[:2] for pair in pairs})
 
 
 def mean_bits(a: dict[str, object], b: dict[str, object]) -> float:

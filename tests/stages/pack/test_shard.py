@@ -121,10 +121,13 @@ def test_shards_of_another_plan_are_removed(tmp_path: Path, new_sample: New) -> 
     assert {f"000000{ending}" for ending in shard.ENDINGS} == found
 
 
-def test_the_text_is_the_first(new_sample: New) -> None:
-    """The text of a sample is the first of its texts, or empty."""
-    assert "a" == shard.best_text({"source_texts": ["a", "b"]})
-    assert ["", ""] == [shard.best_text({"source_texts": []}), shard.best_text({"source_texts": None})]
+def test_measures_of_one_recipe_are_carried(tmp_path: Path, new_sample: New) -> None:
+    """A classifier's column, which no other recipe has, stands in the sample's JSON and in the parquet."""
+    sample = new_sample(1)
+    sample = shard.Sample({**sample.row, "class_nsfw": 0.25}, sample.media, sample.text)
+    summary = shard.write_shard(tmp_path, "000000", [sample], more=["class_nsfw"])
+    assert "class_nsfw" == summary["json_columns"][-1]
+    assert [0.25] == pq.read_table(tmp_path / "shards/000000.parquet")["class_nsfw"].to_pylist()
 
 
 def test_the_counts_have_img2datasets_names() -> None:

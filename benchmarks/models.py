@@ -1,0 +1,163 @@
+"""The score stage at real size against a bare forward loop: one model, batch and number of threads, one run.
+
+`python -m benchmarks.models [--clips 96]` makes a ViT-B-32 of random weights, frames as split stores them,
+and runs `EmbedFrames` on real Ray. It prints rows per second of both, their ratio, and a timeline of which
+preparations ran while the model did. Random weights cost what trained ones do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyarrow as pa
+
+from benchmarks.random_models import random_clip
+from manifests import columns
+from manifests.store import Results, inputs
+from pipeline.demo.paint import random_instance, render
+from pipeline.demo.scenes import random_scene
+from pipeline.model import ModelWork
+from pipeline.orders import write_orders
+from pipeline.run import Cluster
+from stages.base import Tensors
+from stages.media import Limits
+from stages.score.embed import EmbedFrames
+
+FRAMES, FRAME_PX = 8, (256, 144)
+ORDER_ROWS = 8
+WIDTH = 72
+
+
+@dataclass(frozen=True)
+class Timed(EmbedFrames):
+    """The stage, noting when each preparation and each forward pass began and ended."""
+
+    notes: str = ""
+
+    def prepare(self) -> Callable[[pa.Table], Tensors]:
+        return _noting(super().prepare(), Path(self.notes), "prepare")
+
+    def forward(self) -> Callable[[Tensors], pa.Table]:
+        return _noting(super().forward(), Path(self.notes), "forward")
+
+
+def _noting(work: Callable[[Any], Any], folder: Path, name: str) -> Callable[[Any], Any]:
+    def noted(given: Any) -> Any:
+        begun = time.time()
+        made = work(given)
+        rows = len(made["id"]) if isinstance(made, dict) and "id" in made else len(made)
+        span = {"what": name, "begun": begun, "ended": time.time(), "rows": rows}
+        (folder / f"{name}-{time.time_ns()}.json").write_text(json.dumps(span))
+        return made
+
+    return noted
+
+
+def stored_frames(clips: int) -> pa.Table:
+    """Rows with `frames` as split stores them: eight JPEG pictures of a drawn clip each."""
+    rng = np.random.default_rng(7)
+    rows: list[dict[str, object]] = []
+    for number in range(clips):
+        scene = random_scene(rng)
+        instance = random_instance(scene, rng)
+        frames = []
+        for place in range(FRAMES):
+            picture = render(scene, instance, (place + 0.5) / FRAMES, FRAME_PX)
+            _, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
+            frames.append({"pts": place, "time_s": float(place), "jpeg": content.tobytes()})
+        rows.append({"id": f"{number:032x}", "asset_id": f"{number:032x}", "frames": frames})
+    return columns.table(rows, ["id", "asset_id", "frames"])
+
+
+def run_stage(out: Path, stage: Timed, rows: pa.Table) -> list[dict[str, Any]]:
+    """The stage on Ray over all rows; returns its notes by time."""
+    given = Results(out, "split", "Given", "bench", ("frames",))
+    keyed = rows.append_column("input", inputs(rows.select(["id"]), ())).append_column(
+        "error", pa.nulls(len(rows), pa.string())
+    )
+    small = given.write(keyed.drop_columns("asset_id"))
+    live = small.drop_columns(["input", "error"]).append_column("asset_id", rows["asset_id"])
+    live = live.append_column("size_bytes", pa.array([1] * len(live), pa.int64()))
+    orders = write_orders(out / "orders", [("", live)], ORDER_ROWS, 2)
+    for _ in Cluster(2).run_model(ModelWork(out, "score", stage, Limits()), orders):
+        pass
+    notes = [json.loads(path.read_text()) for path in Path(stage.notes).glob("*.json")]
+    return sorted(notes, key=lambda note: float(note["begun"]))
+
+
+def bare_loop(stage: EmbedFrames, rows: pa.Table) -> float:
+    """Rows per second of the model alone: all pictures prepared before, the same batches."""
+    prepared = stage.prepare()(rows.select(["id", "frames"]))
+    forward = EmbedFrames.forward(stage)
+    batches = [
+        {name: tensor[at : at + stage.batch_rows] for name, tensor in prepared.items()}
+        | {"id": np.array(rows["id"].to_pylist()[at : at + stage.batch_rows], dtype=object)}
+        for at in range(0, len(rows), stage.batch_rows)
+    ]
+    forward(batches[0])
+    begun = time.perf_counter()
+    for batch in batches:
+        forward(batch)
+    return len(rows) / (time.perf_counter() - begun)
+
+
+def steady_rate(notes: list[dict[str, Any]]) -> float:
+    """Rows per second between the end of the first forward pass and the end of the last."""
+    forward = [note for note in notes if note["what"] == "forward"]
+    rows = sum(note["rows"] for note in forward[1:])
+    return float(rows / (forward[-1]["ended"] - forward[0]["ended"]))
+
+
+def timeline(notes: list[dict[str, Any]]) -> str:
+    """One line of preparations and one of forward passes, over the seconds from the first to the last."""
+    begun = min(note["begun"] for note in notes)
+    whole_s = max(note["ended"] for note in notes) - begun
+    lines = []
+    for what in ("prepare", "forward"):
+        marks = [" "] * WIDTH
+        for note in (note for note in notes if note["what"] == what):
+            first = int((note["begun"] - begun) / whole_s * WIDTH)
+            last = int((note["ended"] - begun) / whole_s * WIDTH)
+            marks[first : last + 1] = ["#"] * len(marks[first : last + 1])
+        lines.append(f"{what} |{''.join(marks[:WIDTH])}|")
+    return "\n".join([*lines, f"         0 s{f'{whole_s:.1f} s':>{WIDTH - 1}}"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=96)
+    parser.add_argument("--model", default="ViT-B-32")
+    given = parser.parse_args()
+    rows = stored_frames(given.clips)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        (root / "notes").mkdir()
+        random_clip(root / "clip", given.model)
+        stage = EmbedFrames(clip_model=str(root / "clip"), batch_rows=4)
+        bare = bare_loop(stage, rows.slice(0, max(16, given.clips // 3)))
+        timed = Timed(**{**_fields(stage), "notes": str(root / "notes")})
+        notes = run_stage(root / "out", timed, rows)
+        again = bare_loop(stage, rows.slice(0, max(16, given.clips // 3)))
+    ours, loop = steady_rate(notes), (bare + again) / 2
+    print(f"{given.model}, random weights, {FRAMES} frames a clip, batch {stage.clip_batch}, CPU")
+    print(f"bare forward loop  {bare:.2f} and {again:.2f} clips/s (before and after)")
+    print(f"score stage        {ours:.2f} clips/s, {ours / loop:.2f} of the bare loop")
+    print(timeline(notes))
+
+
+def _fields(stage: EmbedFrames) -> dict[str, Any]:
+    return {field.name: getattr(stage, field.name) for field in dataclasses.fields(stage)}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""How the stored frames of rows become pictures that a model's preprocessing takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from manifests.errors import RowError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL.Image import Image
+
+    Array = np.ndarray[Any, Any]
+
+Prepare = Callable[[Sequence["Image"]], "Array"]
+
+
+def frame_pixels(table: pa.Table, prepare: Prepare) -> Array:
+    """An object array with the pixels of each row's `frames`, (frames, 3, height, width), by `prepare`.
+
+    Raises RowError: `no_frames`, `bad_frame`.
+    """
+    import numpy
+
+    made = numpy.empty(len(table), object)
+    for n, frames in enumerate(table["frames"].to_pylist()):
+        if not frames:
+            raise RowError("no_frames", "split stored no frame of this row; run split again")
+        made[n] = prepare([decoded(frame["jpeg"]) for frame in frames])
+    return made
+
+
+def decoded(jpeg: bytes) -> Image:
+    """A stored frame; its bytes are our own, yet a disk may have spoilt them. Raises RowError `bad_frame`."""
+    import cv2
+    import numpy
+    from PIL import Image
+
+    pixels = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
+    if pixels is None:
+        raise RowError("bad_frame", f"a stored frame of {len(jpeg)} bytes is no picture; run split again")
+    return Image.fromarray(pixels)
+
+
+def per_frame(values: Array, pixels: Array) -> list[Array]:
+    """The values of all frames, as those of each row's frames; `pixels` as `frame_pixels` makes it."""
+    import numpy
+
+    return numpy.split(values, numpy.cumsum([len(of_row) for of_row in pixels])[:-1])

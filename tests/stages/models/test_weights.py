@@ -1,0 +1,184 @@
+"""Where models come from, what names and digests they have, and what is said when they are not there."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import numpy as np
+import pytest
+from huggingface_hub import constants, errors
+from safetensors.numpy import save_file
+
+from manifests.errors import RecipeError
+from stages.models import weights
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A model: a config, weights of one array, a word about it."""
+    path = tmp_path / "a" / "model"
+    path.mkdir(parents=True)
+    (path / "config.json").write_text("{}")
+    (path / "README.md").write_text("good")
+    save_file({"w": np.zeros((2, 3), np.float32)}, path / "model.safetensors")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache of nothing, and no way to a hub."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+
+
+def test_a_digest_is_of_content(folder: Path, tmp_path: Path) -> None:
+    """The same files elsewhere, or written again, are the same model; other weights or configs are not."""
+    there = Path(shutil.copytree(folder, tmp_path / "b" / "model"))
+    digest = weights.identity(str(folder))
+    assert digest == weights.identity(str(there))
+    os.utime(there / "model.safetensors", ns=(1, 1))
+    (there / "README.md").write_text("better")
+    assert digest == weights.identity(str(there))
+    (there / "config.json").write_text('{"layers": 2}')
+    other = weights.identity(str(there))
+    assert digest != other
+    save_file({"w": np.ones((2, 3), np.float32)}, there / "model.safetensors")
+    assert other != weights.identity(str(there))
+
+
+def test_a_digest_of_the_hubs_cache_is_that_of_a_folder(folder: Path, tmp_path: Path) -> None:
+    """The cache names its files by their SHA-256, and links to them: equal content is an equal digest."""
+    blobs, snapshot = tmp_path / "blobs", tmp_path / "snapshots" / "abc"
+    blobs.mkdir()
+    snapshot.mkdir(parents=True)
+    for file in ("config.json", "model.safetensors"):
+        blob = blobs / weights.files.sha256(folder / file)
+        shutil.copy(folder / file, blob)
+        (snapshot / file).symlink_to(blob)
+    assert weights.identity(str(folder)) == weights.identity(str(snapshot))
+
+
+def test_labels_are_names_and_no_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder's own name, the hub's name, or the embedded model's."""
+    assert "model" == weights.label(str(folder))
+    monkeypatch.chdir(folder)
+    assert "model" == weights.label(".")
+    assert "openai/clip" == weights.label("openai/clip")
+    assert "reelmix-demo-clip" == weights.label("embedded", "clip")
+
+
+def test_a_model_that_is_nowhere_yet_has_its_name_for_a_digest() -> None:
+    """Plans are made before models are fetched."""
+    assert "hub:owner/name" == weights.identity("owner/name")
+    assert "hub:" == weights.identity("", "classifier")
+
+
+def test_a_missing_folder_is_told() -> None:
+    """What looks like a path is one."""
+    for model in ("./nowhere", "/nowhere/at/all", "~/nowhere", "nowhere/"):
+        with pytest.raises(RecipeError, match="there is no model folder"):
+            weights.folder(model, "clip")
+    assert weights.folder("owner/name", "clip") is None
+
+
+def test_shapes_are_read_from_headers(folder: Path) -> None:
+    """Names and shapes of all files of weights, without loading them."""
+    save_file({"v": np.zeros(5, np.float32)}, folder / "more.safetensors")
+    assert {"w": (2, 3), "v": (5,)} == weights.check_folder(folder)
+
+
+def test_weights_are_safetensors(folder: Path) -> None:
+    """None, or pickled ones, are refused, and so is what only has the name."""
+    (folder / "model.safetensors").write_bytes(b"PK\3\4 a zip file")
+    with pytest.raises(RecipeError, match=r"model\.safetensors is no safetensors file"):
+        weights.check_folder(folder)
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(RecipeError, match=r"lacks weights: expected \*\.safetensors, it holds none"):
+        weights.check_folder(folder)
+    (folder / "pytorch_model.bin").touch()
+    with pytest.raises(
+        RecipeError, match=r"it holds pytorch_model\.bin, and pickled weights are never loaded"
+    ):
+        weights.check_folder(folder)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\1", b"\2\0\0\0\0\0\0\0[]", b"\5\0\0\0\0\0\0\0{'a':", b"\xff" * 20]
+)
+def test_a_broken_header_is_told(tmp_path: Path, content: bytes) -> None:
+    """Whatever stands in a file, its error names it."""
+    (tmp_path / "x.safetensors").write_bytes(content)
+    with pytest.raises(RecipeError, match=r"x\.safetensors is no safetensors file"):
+        weights.shapes_of(tmp_path / "x.safetensors")
+
+
+def test_a_hub_out_of_reach_is_told() -> None:
+    """One sentence that says what to do instead."""
+    with pytest.raises(
+        RecipeError, match="'owner/name' is not on this machine and its hub cannot be reached"
+    ):
+        weights.fetch("owner/name")
+
+
+def _missing() -> Exception:
+    import httpx2
+
+    answer = httpx2.Response(404, request=httpx2.Request("GET", "http://hub/owner/name"))
+    return errors.RepositoryNotFoundError("404", response=answer)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (_missing(), "no model 'owner/name': neither a folder nor an open model on the hub"),
+        (errors.HFValidationError("bad name"), "no model 'owner/name'"),
+        (ConnectionResetError("reset"), "its hub cannot be reached"),
+        (errors.HTTPError("in the middle of it"), "its hub cannot be reached"),
+        (OSError(errno.ENOSPC, "No space left on device"), "no room for the model 'owner/name' in .*HF_HOME"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "no room for the model"),
+    ],
+    ids=["no such model", "no name", "no network", "broken off", "full disk", "full quota"],
+)
+def test_what_a_hub_or_a_disk_refuses_is_told(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
+) -> None:
+    """One sentence each, before any work."""
+
+    def refuse(*_: Any, **__: Any) -> str:
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(RecipeError, match=message):
+        weights.fetch("owner/name")
+
+
+def test_other_errors_of_a_disk_are_no_matter_of_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mount that is gone ends the run as it is."""
+
+    def refuse(*_: Any, **__: Any) -> str:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    with pytest.raises(OSError, match="Input/output error"):
+        weights.fetch("owner/name")
+
+
+def test_what_is_fetched_is_checked(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A repository of pickled weights is refused; of a CLIP model only open_clip's own are asked for."""
+    asked: list[list[str]] = []
+
+    def found(_: str, allow_patterns: list[str]) -> str:
+        asked.append(allow_patterns)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", found)
+    assert folder == weights.fetch("owner/name", "clip")
+    assert folder == weights.fetch("owner/name")
+    wanted = [[name for name in patterns if "safetensors" in name] for patterns in asked]
+    assert [["open_clip*.safetensors"], ["*.safetensors"]] == wanted
+    (folder / "model.safetensors").rename(folder / "model.bin")
+    with pytest.raises(RecipeError, match="pickled weights are never loaded"):
+        weights.fetch("owner/name")
