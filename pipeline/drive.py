@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -28,16 +29,17 @@ class LateCluster:
 
     workers: int
     address: str | None = None
+    vllm: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]:
         from pipeline.run import Cluster
 
-        return Cluster(self.workers, self.address).run(opener, orders)
+        return Cluster(self.workers, self.address, self.vllm).run(opener, orders)
 
     def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]:
         from pipeline.run import Cluster
 
-        return Cluster(self.workers, self.address).run_model(work, orders)
+        return Cluster(self.workers, self.address, self.vllm).run_model(work, orders)
 
 
 def run_recipe(
@@ -63,7 +65,7 @@ def run_recipe(
     with held(out):
         log = Log(out)
         prepare_models(recipe, log)
-        engine = LateCluster(recipe.resources.processes, address)
+        engine = LateCluster(recipe.resources.processes, address, recipe.resources.vllm)
         try:
             run_steps(Context(out, recipe, engine, log, uuid.uuid4().hex[:8]), steps)
         finally:

@@ -42,6 +42,10 @@ class Resources(BaseModel):
     )
     memory_bytes: int = Field(default=4 << 30, gt=0, description="address space of a decode child")
 
+    vllm: dict[str, Any] = Field(
+        default={}, description="how vLLM runs, as its own arguments: tensor_parallel_size, …"
+    )
+
     @property
     def processes(self) -> int:
         return self.workers or os.cpu_count() or 1

@@ -222,18 +222,16 @@ def _facts(clips: list[Clip]) -> Finding:
         planted, right = planted + len(truth), right + good
         missed += [f"{row['captions'][-1]['text']!r} for {shot['caption']!r}"] if good < len(truth) else []
     share = right / planted if planted else 1.0
-    note = (
-        f"{share:.1%} of the facts of {len(captioned)} captions, {len(captioned) - len(missed)} without fault"
-    )
+    perfect = len(captioned) - len(missed)
+    note = f"{share:.1%} of the facts of {len(captioned)} captions, {perfect} without fault"
     return Finding("facts in captions", planted, right, planted - right, note, share >= FACTS_RIGHT)
 
 
 def _whole(file: File, shot: Shot) -> bool:
-    """Whether a shot of a film begins and ends at hard cuts: what is cut within a dissolve shows two shots."""
+    """Whether a shot begins and ends at hard cuts: what is cut within a dissolve shows two shots."""
     soft = [boundary for boundary in file["boundaries"] if boundary["kind"] != "hard"]
-    return not any(
-        shot["first_frame"] <= b["last_frame"] and b["first_frame"] <= shot["last_frame"] + 1 for b in soft
-    )
+    first, end = shot["first_frame"], shot["last_frame"] + 1
+    return not any(first <= span["last_frame"] and span["first_frame"] <= end for span in soft)
 
 
 def _broken(results: Results) -> Finding:

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from pipeline.context import Context
 from pipeline.drive import checked_recipe, held
+from pipeline.model import ModelWork
 from pipeline.progress import Log
 from pipeline.steps import run_steps
 from pipeline.worker import Opener
@@ -29,6 +31,17 @@ class Here:
     def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]:
         work = opener.open()
         yield from (work(order) for order in orders)
+
+    def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]:
+        made = [prepared for order in orders if len((prepared := work.prepared(order))["id"])]
+        if not made:
+            return
+        forward = work.opened()
+        rows = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
+        for start in range(0, len(rows["id"]), work.stage.batch_rows):
+            yield forward(
+                {name: values[start : start + work.stage.batch_rows] for name, values in rows.items()}
+            )
 
 
 def run_here(source: Path, out: Path, *, settings: Iterable[str] = (), only: Iterable[str] = ()) -> Log:

@@ -12,7 +12,7 @@ from pipeline.steps import SHAPES
 from pipeline.worker import checked
 from stages.base import Map, Stage
 
-MAPS = [kind for kinds in SHAPES.values() for kind in kinds if issubclass(kind, Map)]
+MAPS = [kind for kinds in SHAPES.values() for kind in kinds if issubclass(kind, Map) and kind().active]
 STAGES = [kind for kinds in SHAPES.values() for kind in kinds]
 
 
@@ -31,7 +31,7 @@ def test_settings_decide_the_fingerprint(kind: type[Stage]) -> None:
     """Equal settings are one fingerprint, another setting is another; columns are known; it is hashable."""
     assert kind().fingerprint() == kind().fingerprint()
     assert hash(kind()) == hash(kind())
-    assert all(columns.column(name) for name in (*kind.reads, *kind.writes))
+    assert all(columns.column(name) for name in (*kind().reads, *kind().writes))
     for field in dataclasses.fields(kind):
         if field.type == "int":
             other = dataclasses.replace(kind(), **{field.name: getattr(kind(), field.name) + 1})
