@@ -4,8 +4,9 @@ reports come back."""
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ import ray
 import ray.data
 
 from manifests.errors import ManifestError
+from pipeline import leash
 from pipeline.model import ModelWork
 from pipeline.worker import MACHINE_TROUBLE, Opener
 from stages.base import Tensors
+from stages.caption.captions import CaptionClips
 
 # Blocks hold the paths of orders and small reports, so the store never needs more.
 OBJECT_STORE_BYTES = 256 << 20
@@ -25,10 +28,14 @@ OBJECT_STORE_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Cluster:
-    """Which machines: `workers` logical CPUs here, or all those of the cluster at `address`."""
+    """Which machines: `workers` logical CPUs here, or all those of the cluster at `address`.
+
+    `vllm` are arguments of vLLM that say how it runs (`tensor_parallel_size`, `gpu_memory_utilization`, …).
+    """
 
     workers: int
     address: str | None = None
+    vllm: Mapping[str, Any] = field(default_factory=dict)
 
     def run(self, opener: Opener, orders: list[Path]) -> Iterator[pa.Table]:
         """Work off the orders, first ones first; yields one report an order, in the order of completion.
@@ -45,7 +52,8 @@ class Cluster:
         yield from _told(data)
 
     def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]:
-        """As `run`, for a model: preparation on CPU tasks overlaps the forward passes of an actor pool."""
+        """As `run`, for a model: preparation on CPU tasks overlaps the forward passes of an actor pool, or an
+        engine of vLLM."""
         self.connect()
         gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]  # Ray leaves it untyped
         prepared = ray.data.from_arrow([pa.table({"order": [str(path)]}) for path in orders]).map_batches(
@@ -54,6 +62,11 @@ class Cluster:
             batch_format="pyarrow",
             num_cpus=0.5,
         )
+        if isinstance(work.stage, CaptionClips) and work.stage.engine_here == "vllm":
+            from pipeline.llm import captioned
+
+            yield from _told(captioned(prepared, work, gpus=gpus, options=self.vllm))
+            return
         forwarded = prepared.map_batches(
             type(f"Forward{work.name}", (_Forward,), {}),
             fn_constructor_args=(work,),
@@ -73,13 +86,15 @@ class Cluster:
         local: dict[str, Any] = (
             {} if self.address else {"num_cpus": self.workers, "object_store_memory": OBJECT_STORE_BYTES}
         )
-        ray.init(
-            address=self.address,
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            **local,
-        )
+        # A driver that is killed would leave some of Ray's processes behind for a minute.
+        with leash.tied() if self.address is None else nullcontext():
+            ray.init(
+                address=self.address,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                **local,
+            )
         context = ray.data.DataContext.get_current()
         context.enable_progress_bars = False
         for name in ("ray", "ray.data"):

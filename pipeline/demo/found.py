@@ -213,7 +213,8 @@ def auc(high: list[float], low: list[float]) -> float:
 def _facts(clips: list[Clip]) -> Finding:
     """The facts of the captions of live clips that show one shot whole, against those of the truth."""
     whole = [(file, shot, row) for file, shot, row in clips if row and live(row) and row["captions"]]
-    captioned = [(shot, row) for file, shot, row in whole if not file["boundaries"] or _whole(file, shot)]
+    # A copy shares its row with the original.
+    captioned = list({row["id"]: (shot, row) for file, shot, row in whole if _whole(file, shot)}.values())
     planted = right = 0
     missed: list[str] = []
     for shot, row in captioned:

@@ -102,6 +102,8 @@ class CaptionClips(Model):
         ):
             if getattr(self, name) < 1:
                 raise RecipeError(f"[caption] {name} is 1 or more, found {getattr(self, name)}")
+        if self.engine == "vllm" and not util.find_spec("vllm"):
+            raise RecipeError('[caption] engine = "vllm", and vLLM is not installed; take engine = "auto"')
         self.prompt()
         captioner.check(self.captioner)
 
