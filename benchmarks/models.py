@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.random_models import random_clip
-from manifests import columns
+from benchmarks.stored import FRAMES, stored_frames
 from manifests.store import Results, inputs
-from pipeline.demo.paint import random_instance, render
-from pipeline.demo.scenes import random_scene
 from pipeline.model import ModelWork
 from pipeline.orders import write_orders
 from pipeline.run import Cluster
@@ -33,7 +30,6 @@ from stages.base import Tensors
 from stages.media import Limits
 from stages.score.embed import EmbedFrames
 
-FRAMES, FRAME_PX = 8, (256, 144)
 ORDER_ROWS = 8
 WIDTH = 72
 
@@ -61,22 +57,6 @@ def _noting(work: Callable[[Any], Any], folder: Path, name: str) -> Callable[[An
         return made
 
     return noted
-
-
-def stored_frames(clips: int) -> pa.Table:
-    """Rows with `frames` as split stores them: eight JPEG pictures of a drawn clip each."""
-    rng = np.random.default_rng(7)
-    rows: list[dict[str, object]] = []
-    for number in range(clips):
-        scene = random_scene(rng)
-        instance = random_instance(scene, rng)
-        frames = []
-        for place in range(FRAMES):
-            picture = render(scene, instance, (place + 0.5) / FRAMES, FRAME_PX)
-            _, content = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 90])
-            frames.append({"pts": place, "time_s": float(place), "jpeg": content.tobytes()})
-        rows.append({"id": f"{number:032x}", "asset_id": f"{number:032x}", "frames": frames})
-    return columns.table(rows, ["id", "asset_id", "frames"])
 
 
 def run_stage(out: Path, stage: Timed, rows: pa.Table) -> list[dict[str, Any]]:

@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.demo.scenes import Event, Scene, random_scene
-from pipeline.demo.training import __main__ as command
-from pipeline.demo.training import factors, sample
+from pipeline.demo.training import factors, parts, sample
 from pipeline.demo.training.captioner import turned
 from pipeline.demo.training.clip import altered, visible
 
@@ -100,8 +99,8 @@ def test_a_picture_is_never_played_backwards() -> None:
 
 def test_what_was_drawn_is_taken_again(tmp_path: Path) -> None:
     """A part is drawn once; all parts are trained on, one after the other."""
-    paths = [command.drawn(part, tmp_path, 2, 1) for part in (1, 2)]
+    paths = [parts.drawn(part, tmp_path, 2, 1) for part in (1, 2)]
     written = [path.stat().st_mtime_ns for path in paths]
-    assert paths == [command.drawn(part, tmp_path, 2, 1) for part in (1, 2)]
+    assert paths == [parts.drawn(part, tmp_path, 2, 1) for part in (1, 2)]
     assert written == [path.stat().st_mtime_ns for path in paths]
-    assert [0, 0, 1, 0, 0, 1] == command.loaded(paths).picture.tolist()
+    assert [0, 0, 1, 0, 0, 1] == parts.loaded(paths).picture.tolist()
