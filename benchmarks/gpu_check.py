@@ -35,7 +35,8 @@ VECTORS, DIMENSION = 20_000, 768
 
 def embedder(folder: Path, device: str, clips: int) -> Iterator[Check]:
     """The score stage: agreement with the CPU in two precisions, order of rows, share of a bare loop."""
-    stage = EmbedFrames(clip_model=str(folder), clip_batch=64, batch_rows=32, clip_threads=4)
+    batch = 64 if device == "cuda" else 8
+    stage = EmbedFrames(clip_model=str(folder), clip_batch=batch, batch_rows=32, clip_threads=2)
     rows = stored_frames(clips).select(["id", "frames"])
     tensors = {**stage.prepare()(rows), "id": np.array(rows["id"].to_pylist(), dtype=object)}
     few = _some(tensors, np.arange(4))

@@ -36,7 +36,8 @@ def test_shipped_rules_fit_the_columns_of_their_step() -> None:
     shipped = load_rules(SHIPPED)
     check(following(shipped, "ingest"), ASSET)
     check(following(shipped, "split"), CLIP)
-    assert len(shipped) == len(following(shipped, "ingest")) + len(following(shipped, "split"))
+    check(following(shipped, "score"), [*CLIP, "clip_score"])
+    assert len(shipped) == sum(len(following(shipped, step)) for step in ("ingest", "split", "score"))
     assert all(len(rule.why) > 40 for rule in shipped)
 
 

@@ -112,6 +112,23 @@ def test_a_moved_threshold_decodes_nothing(corpus: Path, copied: Path) -> None:
     assert [] == verify(copied)
 
 
+def test_a_loosened_clip_rule_captions_what_came_back(corpus: Path, tmp_path: Path) -> None:
+    """Clips that a stricter rule rejected are captioned when it lets them in; no other clip is, again."""
+
+    def captioned(least: float) -> tuple[set[str], float]:
+        settings = ["filter.aligned.otherwise=reject", f"filter.aligned.min={least}"]
+        log = run_here(corpus, tmp_path, settings=settings)
+        alive = "coalesce(rejected_by, duplicate_of, error) is null"
+        live = ask(tmp_path, f"select id from caption where {alive}")
+        return set(live["id"].to_pylist()), log.steps["caption"]["decodes"]
+
+    strict, first = captioned(0.85)
+    loose, second = captioned(0.5)
+    again, none = captioned(0.85)
+    assert loose - strict and strict == again
+    assert (len(strict), len(loose - strict), 0) == (first, second, none)
+
+
 def test_two_runs_are_equal(corpus: Path, finished: Path, tmp_path: Path) -> None:
     """Another run in another place, on a renamed folder, gives the same bytes."""
     renamed = Path(shutil.copytree(corpus, tmp_path / "under another name"))

@@ -123,7 +123,7 @@ def test_shards_of_another_plan_are_removed(tmp_path: Path, new_sample: New) -> 
 
 def test_measures_of_one_recipe_are_carried(tmp_path: Path, new_sample: New) -> None:
     """A classifier's column, which no other recipe has, stands in the sample's JSON and in the parquet."""
-    sample = new_sample(1)
+    sample = new_sample(1, "image", b"\xff\xd8picture")
     sample = shard.Sample({**sample.row, "class_nsfw": 0.25}, sample.media, sample.text)
     summary = shard.write_shard(tmp_path, "000000", [sample], more=["class_nsfw"])
     assert "class_nsfw" == summary["json_columns"][-1]
