@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -14,6 +14,9 @@ from stages.base import Model, Tensors
 from stages.models.clip import OpenClip
 from stages.models.device import Dtype
 from stages.models.frames import frame_pixels, per_frame
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -81,9 +84,17 @@ class EmbedFrames(ClipStage):
             every = model.images(numpy.concatenate(list(batch["pixels"])))
             rows: list[dict[str, object]] = []
             for id_, frames in zip(batch["id"].tolist(), per_frame(every, batch["pixels"]), strict=True):
-                mean = frames.mean(0, dtype=numpy.float64)
-                mean = (mean / max(float(numpy.linalg.norm(mean)), 1e-12)).astype(numpy.float32)
-                rows.append({"id": id_, "frame_embeddings": list(frames), "embedding": mean})
+                clip = pooled(frames).astype(numpy.float32)
+                rows.append({"id": id_, "frame_embeddings": list(frames), "embedding": clip})
             return columns.table(rows, ["id", *self.writes])
 
         return embedded
+
+
+def pooled(frames: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The mean of embeddings (frames, dimension), scaled to length 1, in float64; zeros stay zeros."""
+    import numpy
+
+    mean = frames.mean(0, dtype=numpy.float64)
+    clip: np.ndarray[Any, Any] = mean / max(float(numpy.linalg.norm(mean)), 1e-12)
+    return clip

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
 from manifests import columns
 from stages.base import Row, Tensors
 from stages.models.protocols import Embedder
-from stages.score.embed import ClipStage
+from stages.score.embed import ClipStage, pooled
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,13 +27,23 @@ DIGITS = 6
 class ScoreTexts(ClipStage):
     """CLIP scores of every text that came with the asset; the best one's stand in the row.
 
-    A text's score is the mean over the stored frames of the cosine between text and frame (CLIPScore without
-    its factor 2.5: Hessel et al., EMNLP 2021), rounded to six digits. All null without a text.
-    Tensors: see `prepared_texts`.
+    A text's score is the cosine between it and the clip's embedding, the mean of its frames' (CLIPScore
+    without its factor 2.5: Hessel et al., EMNLP 2021; mean pooling: CLIP4Clip, arXiv 2104.08860). Mean, max
+    and min over the cosines with single frames stand beside it: their mean is lower the more a clip changes,
+    however well the text tells all of it. Rounded to six digits. All null without a text. Tensors: see
+    `prepared_texts`.
     """
 
     reads = ("frame_embeddings", "source_texts")
-    writes = ("clip_score", "clip_score_max", "clip_score_min", "text_scores", "best_text")
+    writes = (
+        "clip_score",
+        "clip_score_mean",
+        "clip_score_max",
+        "clip_score_min",
+        "text_scores",
+        "best_text",
+    )
+    version = 2
 
     def prepare(self) -> Callable[[pa.Table], Tensors]:
         return prepared_texts(self, lambda row: row["source_texts"] or [])
@@ -62,6 +72,7 @@ class ScoreCaptions(ClipStage):
     home = "score"
     reads = ("frame_embeddings", "captions")
     writes = ("caption_score",)
+    version = 2
 
     def prepare(self) -> Callable[[pa.Table], Tensors]:
         return prepared_texts(self, lambda row: usable(row["captions"])[-1:])
@@ -72,7 +83,8 @@ class ScoreCaptions(ClipStage):
         def scored(batch: Tensors) -> pa.Table:
             rows: list[dict[str, object]] = []
             for id_, found in zip(batch["id"].tolist(), cosines(model, batch), strict=True):
-                rows.append({"id": id_, "caption_score": _rounded(found[0].mean()) if len(found) else None})
+                score = _rounded(found.clip[0]) if len(found.clip) else None
+                rows.append({"id": id_, "caption_score": score})
             return columns.table(rows, ["id", *self.writes])
 
         return scored
@@ -105,31 +117,41 @@ def prepared_texts(stage: ClipStage, texts_of: Callable[[Row], list[str]]) -> Ca
     return prepared
 
 
-def cosines(model: Embedder, batch: Tensors) -> list[Array]:
-    """For each row an array (texts, frames), in float64: products of vectors of length 1."""
+class Cosines(NamedTuple):
+    """Of the texts of one row, in float64: (texts,) with the clip, (texts, frames) with its frames."""
+
+    clip: Array
+    frames: Array
+
+
+def cosines(model: Embedder, batch: Tensors) -> list[Cosines]:
+    """The cosines of each row; the texts of all rows go through the model together."""
     import numpy
 
     counts = [len(tokens) for tokens in batch["tokens"]]
     if not sum(counts):
-        return [numpy.empty((0, len(frames))) for frames in batch["frames"]]
+        return [Cosines(numpy.empty(0), numpy.empty((0, len(frames)))) for frames in batch["frames"]]
     every = model.texts(numpy.concatenate(list(batch["tokens"]))).astype(numpy.float64)
     texts = numpy.split(every, numpy.cumsum(counts)[:-1])
-    return [
-        mine @ frames.astype(numpy.float64).T for mine, frames in zip(texts, batch["frames"], strict=True)
-    ]
+    return [_cosines(*both) for both in zip(texts, batch["frames"], strict=True)]
 
 
-def best(texts: list[str], found: Array) -> dict[str, object]:
-    """The columns of ScoreTexts from the cosines (texts, frames) of a row; none without a text."""
+def _cosines(texts: Array, frames: Array) -> Cosines:
+    return Cosines(texts @ pooled(frames), texts @ frames.astype("float64").T)
+
+
+def best(texts: list[str], found: Cosines) -> dict[str, object]:
+    """The columns of ScoreTexts of a row; none without a text."""
     if not texts:
         return {}
-    means = [_rounded(row.mean()) for row in found]
-    at = means.index(max(means))
+    scores = [_rounded(cosine) for cosine in found.clip]
+    at = scores.index(max(scores))
     return {
-        "clip_score": means[at],
-        "clip_score_max": _rounded(found[at].max()),
-        "clip_score_min": _rounded(found[at].min()),
-        "text_scores": means,
+        "clip_score": scores[at],
+        "clip_score_mean": _rounded(found.frames[at].mean()),
+        "clip_score_max": _rounded(found.frames[at].max()),
+        "clip_score_min": _rounded(found.frames[at].min()),
+        "text_scores": scores,
         "best_text": texts[at],
     }
 

@@ -79,10 +79,10 @@ class Trained:
 def train(samples: Samples, folder: Path, *, steps: int = STEPS) -> None:
     """Writes the folder; its weights again every 200 steps. One thread; half an hour of one core.
 
-    The loss is InfoNCE (Radford et al., 2021) over the mean cosine of a clip's frames, which is what the
-    pipeline's score is, with captions of equal visible facts as equal right answers and with one caption a
-    clip in which one fact is wrong; plus a margin between all right and all such captions, and linear heads
-    that name the facts of each frame, thrown away in the end.
+    The loss is InfoNCE (Radford et al., 2021) over the mean cosine of a clip's frames, with captions of equal
+    visible facts as equal right answers and with one caption a clip in which one fact is wrong; plus a margin
+    between all right and all such captions, and linear heads that name the facts of each frame, thrown away
+    in the end.
     """
     torch.manual_seed(WEIGHTS_SEED)
     torch.set_num_threads(1)

@@ -25,6 +25,7 @@ from stages.caption.captions import CaptionClips
 from stages.models.captioner import TransformersCaptioner
 from stages.models.clip import OpenClip
 from stages.models.weights import SHIPPED
+from stages.score.embed import pooled
 
 CLIPS = {"seen": 160, "triple": 200, "pair": 120}
 PICTURES = {"seen": 100, "triple": 100, "pair": 80}
@@ -77,8 +78,7 @@ class Looks:
 
     def clips(self, stored: Sequence[Sequence[Image]]) -> Array:
         """(clips, dimension): the mean of the frames, of length 1."""
-        means = np.stack([frames.mean(0) for frames in self.frames(stored)])
-        return np.asarray(means / np.linalg.norm(means, axis=1, keepdims=True))
+        return np.stack([pooled(frames) for frames in self.frames(stored)])
 
     def texts(self, words: Sequence[str]) -> Array:
         return self._model.texts(self._words(list(words)))
@@ -93,17 +93,17 @@ def auc(right: Array, wrong: Array) -> float:
 
 def mark_clip(looks: Looks, asked: Sequence[Question]) -> ClipMarks:
     """Every right caption in every wording against every wrong one."""
-    frames = [found.mean(0) for found in looks.frames([question.stored for question in asked])]
+    clips = looks.clips([question.stored for question in asked])
     scores: dict[str, list[Array]] = {"right": [], "others": []}
     for template in TEMPLATES:
         texts = looks.texts([_said(question.scene, question, template) for question in asked])
-        cosines = np.stack(frames) @ texts.T
+        cosines = clips @ texts.T
         same = np.array([[visible(a.scene) == visible(b.scene) for b in asked] for a in asked])
         scores["right"].append(cosines.diagonal())
         scores["others"].append(cosines[~same])
-        for question, mean in zip(asked, frames, strict=True):
+        for question, clip in zip(asked, clips, strict=True):
             changed = altered(question.scene)
-            found = looks.texts([_said(scene, question, template) for _, scene in changed]) @ mean
+            found = looks.texts([_said(scene, question, template) for _, scene in changed]) @ clip
             for (name, _), score in zip(changed, found, strict=True):
                 scores.setdefault(name, []).append(np.array([score]))
     pooled = {name: np.concatenate(some) for name, some in scores.items()}

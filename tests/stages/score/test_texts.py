@@ -13,7 +13,7 @@ import torch
 from manifests import columns
 from stages.models import weights
 from stages.models.clip import OpenClip
-from stages.score.embed import EmbedFrames
+from stages.score.embed import EmbedFrames, pooled
 from stages.score.texts import ScoreCaptions, ScoreTexts, best, cosines, usable
 from tests.stages.models.build import frames, tiny_clip
 from tests.stages.score.work import done
@@ -47,29 +47,38 @@ def scores(texts: list[int], points: list[tuple[float, float]]) -> dict[str, obj
 
 
 def test_scores_by_hand() -> None:
-    """Frames at (1, 0) and (0.6, 0.8): east fits 1 and 0.6, mean 0.8; north 0 and 0.8, mean 0.4."""
+    """Frames at (1, 0) and (0.6, 0.8): east fits 1 and 0.6, mean 0.8; the clip is (0.8, 0.4) / sqrt(0.8)."""
     expected = {
-        "clip_score": 0.8,
+        "clip_score": 0.894427,
+        "clip_score_mean": 0.8,
         "clip_score_max": 1.0,
         "clip_score_min": 0.6,
-        "text_scores": [0.4, 0.8],
+        "text_scores": [0.447214, 0.894427],
         "best_text": "east",
     }
     assert expected == scores([1, 0], [EAST, BETWEEN])
 
 
 def test_the_first_of_equal_texts_is_the_best() -> None:
-    """North and east both fit a frame between them and one on each side: (0 + 1 + 0.5) / 3."""
+    """North and east fit a clip between them equally well, by the half of the square root of 2."""
     half = (0.5, 0.5)
     assert "north" == scores([1, 0], [EAST, NORTH, half])["best_text"]
     assert "east" == scores([0, 1], [EAST, NORTH, half])["best_text"]
-    assert [0.5, 0.5] == scores([0, 1], [EAST, NORTH, half])["text_scores"]
+    assert [0.707107, 0.707107] == scores([0, 1], [EAST, NORTH, half])["text_scores"]
 
 
 def test_the_best_text_may_be_a_bad_one() -> None:
     """Cosines below zero are scores like others."""
     found = scores([2], [EAST, BETWEEN])
-    assert (-0.8, -0.6, -1.0) == tuple(found[name] for name in ScoreTexts.writes[:3])
+    assert (-0.894427, -0.8, -0.6, -1.0) == tuple(found[name] for name in ScoreTexts.writes[:4])
+
+
+def test_the_score_of_a_clip_does_not_fall_because_it_changes() -> None:
+    """Frames at right angles: a text of one fits the clip by the cosine of 45 degrees, the mean is 0.5."""
+    found = scores([0], [EAST, NORTH])
+    assert (0.707107, 0.5) == (found["clip_score"], found["clip_score_mean"])
+    assert [0.707107] * 2 == pooled(np.array([EAST, NORTH])).round(6).tolist()
+    assert [0.0, 0.0] == pooled(np.array([EAST, WEST])).tolist()
 
 
 def test_texts_of_many_rows_stay_with_their_rows() -> None:
@@ -78,7 +87,7 @@ def test_texts_of_many_rows_stay_with_their_rows() -> None:
         "tokens": ragged([[0, 1], [], [2]], np.int64, 1),
         "frames": ragged([[EAST], [EAST, NORTH], [WEST, NORTH, EAST]], np.float32, 2),
     }
-    found = [cosine.tolist() for cosine in cosines(Compass(), batch)]
+    found = [cosine.frames.tolist() for cosine in cosines(Compass(), batch)]
     assert [[[1.0], [0.0]], [], [[1.0, 0.0, -1.0]]] == found
 
 
@@ -86,7 +95,7 @@ def test_no_texts_at_all() -> None:
     """A batch without a text asks nothing of the model, and has no scores."""
     batch = {"tokens": ragged([[], []], np.int64, 1), "frames": ragged([[EAST], [EAST]], np.float32, 2)}
     found = cosines(Compass(), batch)
-    assert [0, 0] == [len(row) for row in found]
+    assert [0, 0] == [len(row.clip) for row in found]
     assert {} == best([], found[0])
 
 
@@ -107,7 +116,7 @@ TEXTS = [["a red ring", "a blue star"], [], None, ["", "x"], ["the same text", "
 
 def with_texts(embedded: pa.Table) -> pa.Table:
     texts = pa.array(TEXTS, columns.column("source_texts").type)
-    return embedded.select(["id", "frame_embeddings"]).append_column("source_texts", texts)
+    return embedded.append_column("source_texts", texts)
 
 
 def test_scores_are_those_of_a_bare_model(folder: Path, embedded: pa.Table) -> None:
@@ -124,11 +133,12 @@ def test_scores_are_those_of_a_bare_model(folder: Path, embedded: pa.Table) -> N
         with torch.inference_mode():
             texts = model.encode_text(tokenize(row["source_texts"]), normalize=True).numpy()
         cosine = texts @ np.array(row["frame_embeddings"]).T
-        at = int(cosine.mean(1).argmax())
-        assert cosine.mean(1) == pytest.approx(np.array(made["text_scores"]), abs=2e-6)
+        clip = texts @ np.array(row["embedding"])
+        at = int(clip.argmax())
+        assert clip == pytest.approx(np.array(made["text_scores"]), abs=2e-6)
         assert row["source_texts"][at] == made["best_text"]
-        expected = (cosine[at].mean(), cosine[at].max(), cosine[at].min())
-        assert expected == pytest.approx(tuple(made[name] for name in ScoreTexts.writes[:3]), abs=2e-6)
+        expected = (clip[at], cosine[at].mean(), cosine[at].max(), cosine[at].min())
+        assert expected == pytest.approx(tuple(made[name] for name in ScoreTexts.writes[:4]), abs=2e-6)
 
 
 def test_scores_do_not_depend_on_neighbours(folder: Path, embedded: pa.Table) -> None:
