@@ -24,7 +24,7 @@ from pipeline.orders import count_rows, write_orders
 from pipeline.progress import Log, Progress
 from pipeline.recipe import Recipe
 from pipeline.stock import Stock
-from pipeline.worker import Chain, Opener
+from pipeline.worker import Chain, Opener, report
 from stages.base import Map, Model, Stage
 
 FAILED_AFTER_ROWS = 100
@@ -85,12 +85,13 @@ class Context:
         self._follow(step, opener.name, orders, self.engine.run(opener, orders))
 
     def _follow(self, step: str, name: str, orders: list[Path], reports: Iterator[pa.Table]) -> None:
-        progress = Progress(self.log, f"{step}: {name}", count_rows(orders))
+        ordered = count_rows(orders)
+        progress = Progress(self.log, f"{step}: {name}", ordered)
         done = failed = 0
-        for report in reports:
-            self.log.add(step, report)
-            progress.add(report)
-            numbers = report.to_pylist()
+        for given in _of_all(reports, name, ordered):
+            self.log.add(step, given)
+            progress.add(given)
+            numbers = given.to_pylist()
             done += numbers[0]["rows"] if numbers else 0
             failed += sum(row["failed"] for row in numbers)
             self._not_too_many(step, failed, done)
@@ -174,6 +175,16 @@ class Timer:
 
     def __exit__(self, *_: object) -> None:
         self.wall_s = time.monotonic() - self.started
+
+
+def _of_all(reports: Iterable[pa.Table], name: str, ordered: int) -> Iterator[pa.Table]:
+    """The reports, and one of the rows that none of them counts: no model could be prepared for them."""
+    left = ordered
+    for given in reports:
+        left -= given["rows"][0].as_py() if len(given) else 0
+        yield given
+    if left > 0:
+        yield report(name, rows=left, failed=left)
 
 
 def _sum(totals: list[dict[str, Any]]) -> dict[str, Any]:

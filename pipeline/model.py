@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests.store import inputs
-from pipeline.worker import REPORT, apart, checked, cost, failed, given_to, keyed, results_of, spent
+from pipeline.worker import apart, checked, cost, failed, given_to, keyed, report, results_of, spent
 from stages import child
 from stages.base import Model, Tensors
 from stages.media import Limits
@@ -81,23 +83,27 @@ class ModelWork:
                 part = {name: tensor[chosen] for name, tensor in tensors.items()}
                 return checked(self.stage, forward({**part, "id": batch["id"][chosen]}), self._results, rows)
 
-            made, errors = apart(done, pa.table({"id": list(at)}))
-            return self.finished(made, errors, batch, time.process_time() - begun_s)
+            with _heard() as said:
+                made, errors = apart(done, pa.table({"id": list(at)}))
+            return self.finished(made, errors, batch, time.process_time() - begun_s, "\n".join(said))
 
         return work
 
     def finished(
-        self, made: list[pa.Table], errors: Mapping[str, str], batch: Tensors, own_s: float
+        self, made: list[pa.Table], errors: Mapping[str, str], batch: Tensors, own_s: float, said: str = ""
     ) -> pa.Table:
         """Write what was made of a batch and the errors of its other rows; returns the REPORT.
 
-        `batch` holds what travels beside tensors; `own_s` are the CPU seconds after preparation.
+        `batch` holds what travels beside tensors; `own_s` are the CPU seconds after preparation; `said` is
+        for the log of the run.
         """
         table = pa.concat_tables([*made, failed(self.stage, self._results, errors)])
         places = zip(batch["input"].tolist(), batch["bucket"].tolist(), strict=True)
         self._write(table, dict(zip(batch["id"].tolist(), places, strict=True)))
         decodes, prepare_s = float(batch["decodes"].sum()), float(batch["cpu_s"].sum())
-        return report(self.name, table, decodes, own_s + prepare_s)
+        bad = len(table) - table["error"].null_count
+        numbers = {"rows": len(table), "failed": bad, "decodes": decodes, "cpu_s": own_s + prepare_s}
+        return report(self.name, model_calls=1, said=said, **numbers)
 
     @property
     def _results(self) -> Any:
@@ -121,15 +127,15 @@ def _words(values: list[str]) -> np.ndarray[Any, Any]:
     return np.array(values, dtype=object)
 
 
-def report(name: str, table: pa.Table, decodes: float, cpu_s: float) -> pa.Table:
-    bad = len(table) - table["error"].null_count
-    row = {
-        "stage": name,
-        "rows": len(table),
-        "failed": bad,
-        "decodes": decodes,
-        "model_calls": 1,
-        "media_s": 0.0,
-        "cpu_s": cpu_s,
-    }
-    return pa.Table.from_pylist([row], schema=REPORT)
+@contextmanager
+def _heard() -> Iterator[list[str]]:
+    """Gathers what stages warn of meanwhile."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("stages")
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)

@@ -32,8 +32,11 @@ class Log:
         self.steps[step] = Counter({name: 0 for name in (*NUMBERS, "wall_s")})
 
     def add(self, step: str, report: pa.Table) -> None:
-        """Count a worker's report; rows are counted once, by the first stage of the chain."""
+        """Count a worker's report, and pass on what it has to say; rows are counted once, by the first stage
+        of the chain."""
         for row in report.to_pylist():
+            for line in (row["said"] or "").splitlines():
+                self.say(f"  {row['stage']}: {line}")
             self.steps[step].update({name: row[name] for name in NUMBERS if name not in ("rows", "media_s")})
         if len(report):
             first = report.to_pylist()[0]

@@ -4,6 +4,7 @@ reports come back."""
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -86,6 +87,8 @@ class Cluster:
         local: dict[str, Any] = (
             {} if self.address else {"num_cpus": self.workers, "object_store_memory": OBJECT_STORE_BYTES}
         )
+        # Ray's C++ core tells of its own workings on stderr, past log_to_driver and logging_level.
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # A driver that is killed would leave some of Ray's processes behind for a minute.
         with leash.tied() if self.address is None else nullcontext():
             ray.init(

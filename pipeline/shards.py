@@ -20,7 +20,7 @@ from manifests.errors import ManifestError
 from manifests.store import read_side
 from pipeline.context import Context
 from pipeline.stock import Stock
-from pipeline.worker import REPORT
+from pipeline.worker import report
 from stages.pack.cards import write_cards
 from stages.pack.plan import DATASETS
 from stages.pack.shard import Sample, read_summary, remove_others, write_shard
@@ -47,8 +47,7 @@ class ShardWriter:
         folder = self.out / "pack" / order.parent.name
         more = [name for name in rows.column_names if name.startswith(columns.CLASS)]
         write_shard(folder, order.stem, _samples(self.out, rows), inputs=shard_inputs(rows), more=more)
-        row = {"stage": self.name, "rows": len(rows), "failed": 0, "decodes": 0, "model_calls": 0}
-        return pa.Table.from_pylist([{**row, "media_s": 0.0, "cpu_s": 0.0}], schema=REPORT)
+        return report(self.name, rows=len(rows))
 
 
 def write_shards(context: Context, stock: Stock, plan: pa.Table) -> None:

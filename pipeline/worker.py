@@ -39,6 +39,8 @@ REPORT = pa.schema(
         ("model_calls", pa.int64()),
         ("media_s", pa.float64()),
         ("cpu_s", pa.float64()),
+        # Lines for the log of the run: what a worker prints reaches nobody.
+        ("said", pa.string()),
     ]
 )
 # A full disk or a lost mount is no property of a row: the run ends, and nothing is recorded against the rows.
@@ -130,7 +132,7 @@ def _note(journal: Path, word: str) -> None:
 
 def _through(chain: Chain, opened: list[tuple[Map, Work]], live: pa.Table) -> pa.Table:
     """Rows through the stages in turn; each stage's results become a part before the next stage begins."""
-    reports: list[dict[str, Any]] = []
+    reports = [REPORT.empty_table()]
     for stage, work in opened:
         if len(live) == 0:
             break
@@ -142,7 +144,7 @@ def _through(chain: Chain, opened: list[tuple[Map, Work]], live: pa.Table) -> pa
         written = results.write(complete, live["bucket"][0].as_py())
         reports.append(_report(stage, live, written, before))
         live = _next(live, written, results)
-    return pa.Table.from_pylist(reports, schema=REPORT)
+    return pa.concat_tables(reports)
 
 
 def _next(live: pa.Table, written: pa.Table, results: Results) -> pa.Table:
@@ -249,17 +251,14 @@ def cost(before: tuple[float, Counter[str]]) -> tuple[float, float]:
     return float(decoded), max(0.0, cpu_s - before[0])
 
 
-def _report(
-    stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]
-) -> dict[str, Any]:
+def _report(stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]) -> pa.Table:
     decoded, cpu_s = cost(before)
     media = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None
-    return {
-        "stage": stage.name,
-        "rows": len(live),
-        "failed": written["error"].length() - written["error"].null_count,
-        "decodes": decoded,
-        "model_calls": 0,
-        "media_s": media or 0.0,
-        "cpu_s": cpu_s,
-    }
+    bad = len(written) - written["error"].null_count
+    return report(stage.name, rows=len(live), failed=bad, decodes=decoded, media_s=media or 0.0, cpu_s=cpu_s)
+
+
+def report(stage: str, **numbers: Any) -> pa.Table:
+    """The REPORT of one stage with these numbers, zero for the others."""
+    zero = dict.fromkeys((name for name in REPORT.names if name not in ("stage", "said")), 0)
+    return pa.Table.from_pylist([{**zero, "stage": stage, **numbers}], schema=REPORT)
