@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from manifests.errors import RowError
 from stages.base import Map, Row, Work, per_row
+from stages.frames import decoded
 
 SIDE_PX = 32
 KEPT = 8
@@ -69,16 +69,6 @@ def grid_colours(picture: Image.Image) -> list[int]:
 def _hash_row(row: Row) -> Iterable[dict[str, Any]]:
     if row["frames"] is None:
         return [{"phashes": None, "colours": None}]
-    pictures = [_decoded(frame["jpeg"]) for frame in row["frames"]]
+    pictures = [decoded(frame["jpeg"]) for frame in row["frames"]]
     colours = [colour for picture in pictures for colour in grid_colours(picture)]
     return [{"phashes": [phash(picture) for picture in pictures], "colours": colours}]
-
-
-def _decoded(jpeg: bytes) -> Image.Image:
-    """A stored frame; its bytes are our own, yet a disk may have spoilt them."""
-    import cv2
-
-    pixels = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB) if jpeg else None
-    if pixels is None:
-        raise RowError("bad_frame", f"a stored frame of {len(jpeg)} bytes is no picture; run split anew")
-    return Image.fromarray(pixels)

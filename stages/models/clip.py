@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.errors import RecipeError, nearest
+from stages.frames import Prepare
 from stages.models import weights
 from stages.models.device import Dtype, Padded, device, precision
-from stages.models.frames import Prepare
 
 if TYPE_CHECKING:
     import numpy as np

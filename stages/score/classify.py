@@ -11,10 +11,10 @@ import pyarrow as pa
 from manifests import columns
 from manifests.errors import RecipeError
 from stages.base import Model, Tensors
+from stages.frames import frame_pixels, per_frame
 from stages.models import weights
 from stages.models.classifier import Classifier
 from stages.models.device import Dtype
-from stages.models.frames import frame_pixels, per_frame
 
 DIGITS = 6
 # See `stages.models.device.Padded`: classifiers have few outputs.

@@ -11,9 +11,9 @@ import pyarrow as pa
 from manifests import columns
 from manifests.errors import RecipeError
 from stages.base import Model, Tensors
+from stages.frames import frame_pixels, per_frame
 from stages.models.clip import OpenClip
 from stages.models.device import Dtype
-from stages.models.frames import frame_pixels, per_frame
 
 if TYPE_CHECKING:
     import numpy as np

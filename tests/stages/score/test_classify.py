@@ -12,8 +12,8 @@ from manifests import columns
 from manifests.errors import RecipeError, RowError
 from pipeline.recipe import load
 from pipeline.steps import SHAPES
+from stages.frames import decoded
 from stages.models.classifier import Classifier
-from stages.models.frames import decoded
 from stages.score.classify import ClassifyFrames
 from tests.stages.models.build import frames, tiny_timm_classifier
 from tests.stages.score.work import done

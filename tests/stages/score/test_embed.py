@@ -13,7 +13,7 @@ import torch
 
 from manifests import columns
 from manifests.errors import RecipeError, RowError
-from stages.models.frames import decoded
+from stages.frames import decoded
 from stages.score.embed import ClipStage, EmbedFrames
 from tests.stages.models.build import frames, tiny_clip
 from tests.stages.score.work import done

@@ -1,4 +1,4 @@
-"""How the stored frames of rows become pictures that a model's preprocessing takes."""
+"""How the stored frames of rows become pictures again, and what a model's preprocessing makes of them."""
 
 from __future__ import annotations
 
