@@ -69,7 +69,7 @@ def run_stage(out: Path, stage: Timed, rows: pa.Table) -> list[dict[str, Any]]:
     live = small.drop_columns(["input", "error"]).append_column("asset_id", rows["asset_id"])
     live = live.append_column("size_bytes", pa.array([1] * len(live), pa.int64()))
     orders = write_orders(out / "orders", [("", live)], ORDER_ROWS, 2)
-    for _ in Cluster(2).run_model(ModelWork(out, "score", stage, Limits()), orders):
+    for _ in Cluster(2).run_model(ModelWork(out, "score", stage, "bench", Limits()), orders):
         pass
     notes = [json.loads(path.read_text()) for path in Path(stage.notes).glob("*.json")]
     return sorted(notes, key=lambda note: float(note["begun"]))

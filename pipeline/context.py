@@ -21,7 +21,7 @@ from manifests.store import TRANSIENT
 from pipeline import stock as stocks
 from pipeline.model import ModelWork
 from pipeline.orders import count_rows, write_orders
-from pipeline.progress import Log, Progress
+from pipeline.progress import Log, Progress, ordered
 from pipeline.recipe import Recipe
 from pipeline.stock import Stock
 from pipeline.worker import Chain, Opener, report
@@ -72,7 +72,7 @@ class Context:
         if not orders:
             return
         if isinstance(stages[0], Model):
-            work = ModelWork(self.out, step, stages[0], resources.limits)
+            work = ModelWork(self.out, step, stages[0], self.run, resources.limits)
             self._follow(step, work.name, orders, self.engine.run_model(work, orders))
             return
         fused = tuple(takewhile(lambda stage: isinstance(stage, Map), stages))
@@ -85,15 +85,14 @@ class Context:
         self._follow(step, opener.name, orders, self.engine.run(opener, orders))
 
     def _follow(self, step: str, name: str, orders: list[Path], reports: Iterator[pa.Table]) -> None:
-        ordered = count_rows(orders)
-        progress = Progress(self.log, f"{step}: {name}", ordered)
+        rows = count_rows(orders)
+        progress = Progress(self.log, f"{step}: {name}", rows)
         done = failed = 0
-        for given in _of_all(reports, name, ordered):
+        for given in _of_all(reports, name, rows):
             self.log.add(step, given)
             progress.add(given)
-            numbers = given.to_pylist()
-            done += numbers[0]["rows"] if numbers else 0
-            failed += sum(row["failed"] for row in numbers)
+            done += ordered(given, "rows")
+            failed += sum(given["failed"].to_pylist())
             self._not_too_many(step, failed, done)
         progress.close()
 
@@ -177,11 +176,11 @@ class Timer:
         self.wall_s = time.monotonic() - self.started
 
 
-def _of_all(reports: Iterable[pa.Table], name: str, ordered: int) -> Iterator[pa.Table]:
+def _of_all(reports: Iterable[pa.Table], name: str, rows: int) -> Iterator[pa.Table]:
     """The reports, and one of the rows that none of them counts: no model could be prepared for them."""
-    left = ordered
+    left = rows
     for given in reports:
-        left -= given["rows"][0].as_py() if len(given) else 0
+        left -= ordered(given, "rows")
         yield given
     if left > 0:
         yield report(name, rows=left, failed=left)

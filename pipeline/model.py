@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from manifests.errors import ManifestError
 from manifests.store import inputs
-from pipeline.worker import apart, checked, cost, failed, given_to, keyed, report, results_of, spent
+from pipeline.worker import (
+    ATTEMPTS,
+    apart,
+    checked,
+    cost,
+    failed,
+    given_to,
+    journaled,
+    keyed,
+    note,
+    refuse,
+    report,
+    results_of,
+    spent,
+)
 from stages import child
 from stages.base import Model, Tensors
 from stages.media import Limits
 
-# What travels beside the tensors: a row's id, the digest of what was read of it, its bucket, and what its
-# preparation cost.
-BESIDE = ("id", "input", "bucket", "decodes", "cpu_s")
+# What travels beside the tensors: a row's id, the digest of what was read of it, its bucket, what its
+# preparation cost, and with the first row of an order how many others of it could not be prepared.
+BESIDE = ("id", "input", "bucket", "decodes", "cpu_s", "unprepared")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,7 @@ class ModelWork:
     out: Path
     step: str
     stage: Model
+    run: str
     limits: Limits
 
     @property
@@ -51,7 +71,8 @@ class ModelWork:
         beside = dict(
             zip(rows["id"].to_pylist(), zip(digests, rows["bucket"].to_pylist(), strict=True), strict=True)
         )
-        made, errors = apart(
+        made, errors = self._apart(
+            order.with_suffix(f".{self.run}.journal"),
             lambda given: {**prepare(given), "id": _words(given["id"].to_pylist())},
             given_to(self.out, self.stage, rows),
         )
@@ -67,6 +88,7 @@ class ModelWork:
             "bucket": _words([beside[i][1] for i in ids]),
             "decodes": np.full(len(ids), decodes / len(ids)),
             "cpu_s": np.full(len(ids), cpu_s / len(ids)),
+            "unprepared": np.array([len(errors)] + [0] * (len(ids) - 1)),
         }
 
     def opened(self) -> Callable[[Tensors], pa.Table]:
@@ -84,10 +106,25 @@ class ModelWork:
                 return checked(self.stage, forward({**part, "id": batch["id"][chosen]}), self._results, rows)
 
             with _heard() as said:
-                made, errors = apart(done, pa.table({"id": list(at)}))
+                made, errors = self._apart(self._journal(at), done, pa.table({"id": list(at)}))
             return self.finished(made, errors, batch, time.process_time() - begun_s, "\n".join(said))
 
         return work
+
+    @contextmanager
+    def opening(self, actors: int) -> Iterator[None]:
+        """Around `opened` in each of so many actors, which Ray starts again without end. Raises ManifestError
+        when they die of it."""
+        journal = self._noted("opening")
+        noted = Counter(journal.read_text().split()) if journal.exists() else Counter[str]()
+        if noted["begun"] - noted["opened"] >= ATTEMPTS + actors - 1:
+            raise ManifestError(
+                f"{self.name} stopped: its process died {ATTEMPTS} times while it opened "
+                f"{self.stage.model_label}; see this machine's log (out of memory?), mend it, and run again"
+            )
+        note(journal, "begun")
+        yield
+        note(journal, "opened")
 
     def finished(
         self, made: list[pa.Table], errors: Mapping[str, str], batch: Tensors, own_s: float, said: str = ""
@@ -101,9 +138,31 @@ class ModelWork:
         places = zip(batch["input"].tolist(), batch["bucket"].tolist(), strict=True)
         self._write(table, dict(zip(batch["id"].tolist(), places, strict=True)))
         decodes, prepare_s = float(batch["decodes"].sum()), float(batch["cpu_s"].sum())
-        bad = len(table) - table["error"].null_count
-        numbers = {"rows": len(table), "failed": bad, "decodes": decodes, "cpu_s": own_s + prepare_s}
+        unprepared = int(batch["unprepared"].sum())
+        numbers = {
+            "rows": len(table) + unprepared,
+            "failed": len(table) - table["error"].null_count + unprepared,
+            "decodes": decodes,
+            "cpu_s": own_s + prepare_s,
+        }
         return report(self.name, model_calls=1, said=said, **numbers)
+
+    def _apart(
+        self, journal: Path, work: Callable[[pa.Table], T], given: pa.Table
+    ) -> tuple[list[T], dict[str, str]]:
+        """`apart`, where a row that kills its process three times fails too."""
+        done = journaled(journal, given, lambda rows: apart(work, rows), lambda row: apart(refuse, row))
+        made = [one for some, _ in done for one in some]
+        return made, {id_: error for _, errors in done for id_, error in errors.items()}
+
+    def _journal(self, ids: Iterable[str]) -> Path:
+        """Of a batch, which Ray gives to another actor when the first one dies."""
+        return self._noted(hashlib.sha256(" ".join(ids).encode()).hexdigest()[:16])
+
+    def _noted(self, what: str) -> Path:
+        folder = self.out / "orders" / self.step
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{self.name}-{what}.{self.run}.journal"
 
     @property
     def _results(self) -> Any:

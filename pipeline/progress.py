@@ -32,15 +32,12 @@ class Log:
         self.steps[step] = Counter({name: 0 for name in (*NUMBERS, "wall_s")})
 
     def add(self, step: str, report: pa.Table) -> None:
-        """Count a worker's report, and pass on what it has to say; rows are counted once, by the first stage
-        of the chain."""
+        """Count a worker's report, and pass on what it has to say."""
         for row in report.to_pylist():
             for line in (row["said"] or "").splitlines():
                 self.say(f"  {row['stage']}: {line}")
             self.steps[step].update({name: row[name] for name in NUMBERS if name not in ("rows", "media_s")})
-        if len(report):
-            first = report.to_pylist()[0]
-            self.steps[step].update({"rows": first["rows"], "media_s": first["media_s"]})
+        self.steps[step].update({"rows": ordered(report, "rows"), "media_s": ordered(report, "media_s")})
 
     def end(self, step: str, wall_s: float) -> None:
         numbers = self.steps[step]
@@ -73,6 +70,12 @@ def last_run(out: Path) -> dict[str, Any]:
     return dict(files.read_json(logs[-1])["steps"]) if logs else {}
 
 
+def ordered(report: pa.Table, name: str) -> Any:
+    """How much of the order a report speaks of: what later stages of a chain see is not counted again."""
+    stages = report["stage"].to_pylist()
+    return sum(n for n, stage in zip(report[name].to_pylist(), stages, strict=True) if stage == stages[0])
+
+
 class Progress:
     """One line per chain of stages: rewritten in place on a terminal, a plain line every 10 s elsewhere."""
 
@@ -82,9 +85,8 @@ class Progress:
         self._done, self._media_s = 0, 0.0
 
     def add(self, report: pa.Table) -> None:
-        rows = report.to_pylist()
-        self._done += rows[0]["rows"] if rows else 0
-        self._media_s += rows[0]["media_s"] if rows else 0.0
+        self._done += ordered(report, "rows")
+        self._media_s += ordered(report, "media_s")
         every_s = 0.2 if sys.stderr.isatty() else 10.0
         if time.monotonic() - self._shown >= every_s:
             self._shown = time.monotonic()

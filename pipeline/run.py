@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -23,7 +24,7 @@ from pipeline.worker import MACHINE_TROUBLE, Opener
 from stages.base import Tensors
 from stages.caption.captions import CaptionClips
 
-# Blocks hold the paths of orders and small reports, so the store never needs more.
+# Blocks hold paths of orders, reports, and the pictures of a few batches on their way to a model.
 OBJECT_STORE_BYTES = 256 << 20
 
 
@@ -63,17 +64,18 @@ class Cluster:
             batch_format="pyarrow",
             num_cpus=0.5,
         )
-        if isinstance(work.stage, CaptionClips) and work.stage.engine_here == "vllm":
+        if isinstance(work.stage, CaptionClips) and work.stage.engine_with(gpus) == "vllm":
             from pipeline.llm import captioned
 
             yield from _told(captioned(prepared, work, gpus=gpus, options=self.vllm))
             return
+        actors = max(1, gpus)
         forwarded = prepared.map_batches(
             type(f"Forward{work.name}", (_Forward,), {}),
-            fn_constructor_args=(work,),
+            fn_constructor_args=(work, actors),
             batch_size=work.stage.batch_rows,
             batch_format="numpy",
-            compute=ray.data.ActorPoolStrategy(size=max(1, gpus)),
+            compute=ray.data.ActorPoolStrategy(size=actors),
             num_gpus=1 if gpus else 0,
             # Another share than preparation's, so that Ray does not fuse the two and they overlap.
             num_cpus=0.25,
@@ -90,7 +92,7 @@ class Cluster:
         # Ray's C++ core tells of its own workings on stderr, past log_to_driver and logging_level.
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         # A driver that is killed would leave some of Ray's processes behind for a minute.
-        with leash.tied() if self.address is None else nullcontext():
+        with leash.tied() if self.address is None else nullcontext(), _hushed():
             ray.init(
                 address=self.address,
                 include_dashboard=False,
@@ -102,6 +104,20 @@ class Cluster:
         context.enable_progress_bars = False
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """Without what is written to stderr below Python: Ray's core tells there that it was told to be quiet."""
+    sys.stderr.flush()
+    own = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(own, 2)
+        os.close(own)
 
 
 def _told(data: ray.data.Dataset) -> Iterator[pa.Table]:
@@ -125,8 +141,9 @@ def _opened(opener: Opener) -> Callable[[Path], pa.Table]:
 class _Forward:
     """A model in an actor of the pool."""
 
-    def __init__(self, work: ModelWork) -> None:
-        self._work = work.opened()
+    def __init__(self, work: ModelWork, actors: int) -> None:
+        with work.opening(actors):
+            self._work = work.opened()
 
     def __call__(self, batch: Tensors) -> pa.Table:
         return self._work(batch)

@@ -28,6 +28,7 @@ from stages.media import Limits
 
 T = TypeVar("T")
 ATTEMPTS = 3
+_ENDED = ":ended"
 # The jobs that decode media whole; a probe reads packets and one frame.
 DECODES = {"split", "image", "cut", "sample"}
 REPORT = pa.schema(
@@ -94,38 +95,54 @@ def results_of(out: Path, step: str, stage: Stage) -> Results:
 
 
 def _work_off(chain: Chain, opened: list[tuple[Map, Work]], order: Path) -> pa.Table:
-    """Do an order. When it was begun before in this run, its worker died of one of the rows: then row by
-    row."""
-    journal = order.with_suffix(f".{chain.run}.journal")
-    todo = pq.read_table(order)
-    begun = Counter(journal.read_text().split()) if journal.exists() else Counter[str]()
-    if not begun:
-        # An order of one row that dies has died of that row.
-        _note(journal, "begun" if len(todo) > 1 else todo["id"][0].as_py())
-        report = _through(chain, opened, todo)
+    first: list[tuple[Map, Work]] = [(stage, refuse) for stage, _ in opened[:1]]
+    reports = journaled(
+        order.with_suffix(f".{chain.run}.journal"),
+        pq.read_table(order),
+        lambda rows: _through(chain, opened, rows),
+        lambda row: _through(chain, first, row),
+    )
+    return pa.concat_tables(reports)
+
+
+def journaled(
+    journal: Path, rows: pa.Table, work: Callable[[pa.Table], T], instead: Callable[[pa.Table], T]
+) -> list[T]:
+    """`work` on the rows. When it was begun before, its process died of one of them: then row by row, and
+    `instead` for a row that was begun three times and never ended."""
+    noted = Counter(journal.read_text().split()) if journal.exists() else Counter[str]()
+    if not noted:
+        # Work on one row that dies has died of that row.
+        note(journal, "begun" if len(rows) > 1 else rows["id"][0].as_py())
+        made = [work(rows)]
     else:
-        single = [todo.slice(n, 1) for n in range(len(todo))]
-        report = pa.concat_tables([_alone(chain, opened, row, (journal, begun)) for row in single])
+        made = [_alone((journal, noted), rows.slice(n, 1), work, instead) for n in range(len(rows))]
     journal.unlink()
-    return report
+    return made
 
 
 def _alone(
-    chain: Chain, opened: list[tuple[Map, Work]], row: pa.Table, log: tuple[Path, Counter[str]]
-) -> pa.Table:
-    journal, begun = log
+    log: tuple[Path, Counter[str]],
+    row: pa.Table,
+    work: Callable[[pa.Table], T],
+    instead: Callable[[pa.Table], T],
+) -> T:
+    journal, noted = log
     id_ = row["id"][0].as_py()
-    if begun[id_] < ATTEMPTS:
-        _note(journal, id_)
-        return _through(chain, opened, row)
-    return _through(chain, [(stage, _refuse) for stage, _ in opened[:1]], row)
+    if noted[id_] - noted[f"{id_}{_ENDED}"] >= ATTEMPTS:
+        return instead(row)
+    note(journal, id_)
+    made = work(row)
+    note(journal, f"{id_}{_ENDED}")
+    return made
 
 
-def _refuse(table: pa.Table) -> pa.Table:
+def refuse(rows: pa.Table) -> Any:
+    """In place of work of which a worker died: raises RowError."""
     raise RowError("killed_worker", f"the worker died {ATTEMPTS} times while it worked on this row alone")
 
 
-def _note(journal: Path, word: str) -> None:
+def note(journal: Path, word: str) -> None:
     with journal.open("a") as handle:
         handle.write(word + "\n")
 

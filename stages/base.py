@@ -30,12 +30,14 @@ class Stage:
     nothing else, and refuses a result that lacks or adds a column. `side` columns are fetched from their own
     files. A stage with a `section` stands in a recipe once for each table in [STEP.SECTION.NAME]; one with a
     `home` takes its settings from that other step's section. Settings named in `selects` say which rows are
-    meant (`applies`) and change no result: they enter no fingerprint.
+    meant (`applies`) and change no result: they enter no fingerprint. Nor do `resources`, which say how the
+    work is done: batches, threads and engines move last bits of numbers, not what is measured.
     """
 
     section: ClassVar[str] = ""
     home: ClassVar[str] = ""
     selects: ClassVar[tuple[str, ...]] = ()
+    resources: ClassVar[tuple[str, ...]] = ()
 
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()
@@ -78,7 +80,8 @@ class Stage:
 
     def fingerprint(self) -> str:
         """16 hex digits of the settings, the version and the identity; resources stand in none of these."""
-        decide = {name: value for name, value in self.settings().items() if name not in self.selects}
+        aside = {*self.selects, *self.resources}
+        decide = {name: value for name, value in self.settings().items() if name not in aside}
         value = [self.name, self.version, decide, self.identity()]
         return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -103,10 +106,10 @@ class Map(Stage):
 class Model(Stage):
     """Work of a model, 1:1: `prepare` runs on CPU workers, `forward` on the device, batched across parts.
 
-    `batch_rows` is the most rows that `forward` is given at once; it is a setting because it changes
-    arithmetic.
+    `batch_rows` is the most rows that `forward` is given at once.
     """
 
+    resources: ClassVar[tuple[str, ...]] = ("batch_rows",)
     batch_rows: int = 32
 
     def prepare(self) -> Callable[[pa.Table], Tensors]:

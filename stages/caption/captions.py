@@ -43,9 +43,9 @@ class CaptionClips(Model):
     so many images (`caption_framing`); the words are those of `prompt_file`, a shipped name or a TOML file
     with `video` and `image`. Greedy, at most `max_tokens`; `caption_batch` rows of equal shape go through the
     model together, always so many, so that a row's caption does not depend on its neighbours. `caption_rows`
-    "recaption" leaves out clips whose text fits. A caption is data: versions of libraries and the engine that
-    "auto" stands for (vllm where a GPU and vLLM are) do not enter the fingerprint, and both the engine and
-    the prompt are recorded with each caption. Fails rows with a word of `media.REASONS`.
+    "recaption" leaves out clips whose text fits. A caption is data: versions of libraries and the engine ("auto" is vllm
+    where a GPU and vLLM are) do not enter the fingerprint, and both the engine and the prompt are recorded
+    with each caption. Fails rows with a word of `media.REASONS`.
 
     Tensors: `frames`, one uint8 array (n, height, width, 3) a row; `video`, true for a clip, false for a
     picture; `seconds`, the clip's length, 0 for a picture.
@@ -54,6 +54,7 @@ class CaptionClips(Model):
     reads = ("location", "kind", "time_base", "start_pts", "end_pts", "start_s", "end_s", "rotation")
     writes = ("captions",)
     selects = ("caption_rows",)
+    resources = ("batch_rows", "engine", "captioner_threads", "caption_batch")
 
     captioner: str = "embedded"
     engine: Literal["auto", "transformers", "vllm"] = "auto"
@@ -80,14 +81,11 @@ class CaptionClips(Model):
     def model_label(self) -> str:
         return weights.label(self.captioner)
 
-    @property
-    def engine_here(self) -> Engine:
-        """The engine that does the work on this machine."""
+    def engine_with(self, gpus: int) -> Engine:
+        """The engine that does the work on machines with so many GPUs."""
         if self.engine != "auto":
             return self.engine
-        import torch
-
-        return "vllm" if torch.cuda.is_available() and util.find_spec("vllm") else "transformers"
+        return "vllm" if gpus and util.find_spec("vllm") else "transformers"
 
     def check(self) -> None:
         """Raises RecipeError: a number below 1, no prompt file, no captioner where the recipe says."""
@@ -139,8 +137,8 @@ class CaptionClips(Model):
         return {"frames": frames, "video": video, "seconds": numpy.array(seconds, float)}
 
     def forward(self) -> Callable[[Tensors], pa.Table]:
-        """Opens the captioner in this process. Raises RecipeError when the engine is vLLM, which Ray runs."""
-        if self.engine_here == "vllm":
+        """Opens the captioner in this process. Raises RecipeError when the recipe says vLLM, which Ray runs."""
+        if self.engine == "vllm":
             raise RecipeError(
                 'engine "vllm" runs under Ray only; take engine = "transformers" to caption in one process'
             )

@@ -33,6 +33,7 @@ class ClassifyFrames(Model):
     """
 
     section: ClassVar[str] = "classify"
+    resources = ("batch_rows", "threads", "batch")
     reads = ("frames",)
 
     batch_rows: int = 16

@@ -27,6 +27,8 @@ class ClipStage(Model):
     pictures or texts go through it at once, always so many. Dtype, batch and threads decide the last bits.
     """
 
+    resources = ("batch_rows", "clip_threads", "clip_batch")
+
     batch_rows: int = 16
     clip_model: str = "embedded"
     clip_dtype: Dtype = "float32"

@@ -76,7 +76,7 @@ def caption(out: Path, stage: CaptionClips, rows: pa.Table, *, order_rows: int =
     from pipeline.run import Cluster
 
     orders = write_orders(out / "orders", [("", rows)], most_rows=order_rows, workers=1)
-    yield from Cluster(2).run_model(ModelWork(out, "caption", stage, Limits()), orders)
+    yield from Cluster(2).run_model(ModelWork(out, "caption", stage, "run1", Limits()), orders)
 
 
 def results(out: Path, stage: CaptionClips, rows: pa.Table) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from manifests.errors import ManifestError
 from manifests.store import inputs
 from pipeline.model import ModelWork
 from pipeline.orders import write_orders
@@ -40,7 +41,7 @@ def check(out: Path, table: pa.Table) -> None:
 
 def test_in_one_process(tmp_path: Path) -> None:
     """Preparing and forwarding order by order."""
-    work = ModelWork(tmp_path, "split", Sines(), Limits())
+    work = ModelWork(tmp_path, "split", Sines(), "run1", Limits())
     forward = work.opened()
     for order in write_orders(tmp_path / "orders", [("", rows())], most_rows=4, workers=1):
         batch = work.prepared(order)
@@ -50,11 +51,42 @@ def test_in_one_process(tmp_path: Path) -> None:
 
 
 @pytest.mark.xdist_group("ray")
+def test_rows_that_kill_processes_are_set_apart(tmp_path: Path, ray_session: None) -> None:
+    """One kills the task that prepares it, one the actor: three times alone, then it fails; others finish."""
+    from pipeline.run import Cluster
+
+    table = assets(a="h264", b="kill preparation", c="h264", d="kill", e="h264")
+    orders = write_orders(tmp_path / "orders", [("", table)], most_rows=5, workers=1)
+    work = ModelWork(tmp_path, "split", Sines(), "run1", Limits())
+    reports = pa.concat_tables(Cluster(2).run_model(work, orders))
+    wanted = table.append_column("input", inputs(table, Sines.reads))
+    found = results_of(tmp_path, "split", Sines()).read(wanted)
+    errors = {r["id"]: r["error"] and r["error"].partition(":")[0] for r in found.to_pylist()}
+    assert {"a": None, "b": "killed_worker", "c": None, "d": "killed_worker", "e": None} == errors
+    # An order of which nothing could be prepared never reaches the model: the context counts it.
+    assert (4, 1) == (sum(reports["rows"].to_pylist()), sum(reports["failed"].to_pylist()))
+
+
+def test_a_model_that_kills_whoever_opens_it(tmp_path: Path) -> None:
+    """After three deaths the run ends with a sentence, where Ray would start actors for ever."""
+    work = ModelWork(tmp_path, "split", Sines(), "run1", Limits())
+    journal = tmp_path / "orders" / "split" / "Sines-opening.run1.journal"
+    with work.opening(1):
+        pass
+    assert "begun\nopened\n" == journal.read_text()
+    journal.write_text("begun\n" * 3)
+    with pytest.raises(ManifestError, match="died 3 times while it opened"), work.opening(1):
+        pass
+    with work.opening(2):
+        pass
+
+
+@pytest.mark.xdist_group("ray")
 def test_in_ray(tmp_path: Path, ray_session: None) -> None:
     """Tasks prepare, an actor forwards; batches reach across orders."""
     from pipeline.run import Cluster
 
     orders = write_orders(tmp_path / "orders", [("", rows())], most_rows=3, workers=1)
-    reports = list(Cluster(2).run_model(ModelWork(tmp_path, "split", Sines(), Limits()), orders))
-    assert 15 == sum(sum(r["rows"].to_pylist()) for r in reports)
+    reports = list(Cluster(2).run_model(ModelWork(tmp_path, "split", Sines(), "run1", Limits()), orders))
+    assert 16 == sum(sum(r["rows"].to_pylist()) for r in reports)
     check(tmp_path, rows())

@@ -67,7 +67,8 @@ def test_a_row_that_kills_its_worker_is_set_apart(tmp_path: Path, copies: int, e
     finish."""
     mark = tmp_path / "mark"
     stage = Double(mark=str(mark))
-    neighbours = assets(A="kill", **{f"a{n}": "h264" for n in range(3 * copies)})
+    codecs = {f"a{n}": "h264" for n in range(3 * copies)}
+    neighbours = assets(**{"a0": "h264", "A": "kill", **codecs})
     orders = write_orders(tmp_path / "orders", [("", neighbours)], most_rows=100, workers=1)
     code = f"""
 from pathlib import Path

@@ -219,4 +219,4 @@ def test_vllm_is_not_run_in_this_process() -> None:
     """Ray runs vLLM; opened here, the stage says so."""
     with pytest.raises(RecipeError, match="runs under Ray only"):
         CaptionClips(engine="vllm").forward()
-    assert "vllm" == CaptionClips(engine="vllm").engine_here
+    assert "vllm" == CaptionClips(engine="vllm").engine_with(0)
