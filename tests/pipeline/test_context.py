@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from manifests.errors import ManifestError
 from pipeline import stock as stocks
 from pipeline.context import Context
 from pipeline.drive import checked_recipe
-from pipeline.progress import Log
+from pipeline.progress import Log, ordered
+from pipeline.worker import report
 from tests.pipeline.local import Here
 from tests.pipeline.stages_for_tests import Sines, assets
 
@@ -56,3 +58,11 @@ def test_what_stages_warn_of_reaches_the_log(
     monkeypatch.setattr(Sines, "forward", warned)
     worked(tmp_path, quiet=False, a="h264")
     assert "  Sines: batches of 2 from here on\n" in capsys.readouterr().err
+
+
+def test_reports_that_come_together_are_counted_each(tmp_path: Path) -> None:
+    """Ray hands over several reports as one table; later stages of a chain see the same rows again."""
+    reports = [report("A", rows=3, media_s=1.5), report("B", rows=2), report("A", rows=4)]
+    together = pa.concat_tables(reports)
+    assert (7, 1.5) == (ordered(together, "rows"), ordered(together, "media_s"))
+    assert 0 == ordered(together.slice(0, 0), "rows")
