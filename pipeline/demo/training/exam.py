@@ -18,7 +18,7 @@ from PIL.Image import Image
 from pipeline.demo.facts import altered, facts
 from pipeline.demo.scenes import TEMPLATES, Scene, caption, picture_caption
 from pipeline.demo.training.clip import visible
-from pipeline.demo.training.exam_clips import COPIES, Question, draw_question
+from pipeline.demo.training.exam_clips import COPIES, SEED, Question, draw_question
 from pipeline.demo.training.factors import Array
 from stages.base import Tensors
 from stages.caption.captions import CaptionClips
@@ -158,15 +158,16 @@ def mark_captions(asked: Sequence[Question], said: Sequence[str]) -> CaptionMark
     return CaptionMarks(exact / len(asked), right.total() / every.total(), by_fact)
 
 
-def questions(share: float = 1.0) -> Iterator[tuple[str, str, list[Question]]]:
+def questions(share: float = 1.0, seed: int = SEED) -> Iterator[tuple[str, str, list[Question]]]:
     """(group, medium, questions) of all groups; `share` takes so much of each. Drawn by two processes."""
+    drawn = partial(draw_question, seed=seed)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         for medium, counts in (("video", CLIPS), ("picture", PICTURES)):
             for group, count in counts.items():
                 copied = group == "seen" and medium == "video"
                 first, most = (round(COPIED * share) if copied else 0), max(2, round(count * share))
-                with_copies = pool.map(partial(draw_question, group, medium, copied=True), range(first))
-                rest = pool.map(partial(draw_question, group, medium), range(first, most), chunksize=4)
+                with_copies = pool.map(partial(drawn, group, medium, copied=True), range(first))
+                rest = pool.map(partial(drawn, group, medium), range(first, most), chunksize=4)
                 yield group, medium, [*with_copies, *rest]
 
 
@@ -181,10 +182,11 @@ def _shares(by_name: dict[str, float]) -> str:
 def main(
     models: Annotated[Path, typer.Option(help="The folder that holds clip/ and captioner/.")] = SHIPPED,
     share: Annotated[float, typer.Option(help="Of each group of questions, to be quicker.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another one asks other questions.")] = SEED,
 ) -> None:
     """Examine the embedded models; about eight minutes of two cores."""
     looks = Looks(models / "clip")
-    for group, medium, asked in questions(share):
+    for group, medium, asked in questions(share, seed):
         clip, said = mark_clip(looks, asked), captions(models / "captioner", asked)
         words = mark_captions(asked, said)
         print(f"{group} {medium} n={len(asked)}")

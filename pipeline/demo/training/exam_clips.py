@@ -54,10 +54,12 @@ class Question:
         return len(self.frames) > 1
 
 
-def draw_question(group: str, medium: str, number: int, *, copied: bool = False) -> Question:
+def draw_question(
+    group: str, medium: str, number: int, *, copied: bool = False, seed: int = SEED
+) -> Question:
     """The clip ("video") or picture of this number in a group of GROUPS; sizes and rates go round."""
     cv2.setNumThreads(1)
-    rng = np.random.default_rng([SEED, list(GROUPS).index(group), _MEDIA.index(medium), number])
+    rng = np.random.default_rng([seed, list(GROUPS).index(group), _MEDIA.index(medium), number])
     scene = _scene(group, medium, rng)
     with tempfile.TemporaryDirectory() as folder:
         if medium == "picture":
