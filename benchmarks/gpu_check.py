@@ -36,7 +36,7 @@ VECTORS, DIMENSION = 20_000, 768
 def embedder(folder: Path, device: str, clips: int) -> Iterator[Check]:
     """The score stage: agreement with the CPU in two precisions, order of rows, share of a bare loop."""
     batch = 64 if device == "cuda" else 8
-    stage = EmbedFrames(clip_model=str(folder), clip_batch=batch, batch_rows=32, clip_threads=2)
+    stage = EmbedFrames(clip_model=str(folder), batch=batch, batch_rows=32, clip_threads=2)
     rows = stored_frames(clips).select(["id", "frames"])
     tensors = {**stage.prepare()(rows), "id": np.array(rows["id"].to_pylist(), dtype=object)}
     few = _some(tensors, np.arange(4))
@@ -125,16 +125,16 @@ def _bare_rate(stage: EmbedFrames, tensors: Tensors) -> float:
     model: Any = open_clip.create_model(f"local-dir:{stage.clip_model}", device=where)
     model = model.eval().to(dtype=dtype)
     size = tensors["pixels"][0].shape[-1]
-    pixels = torch.rand(stage.clip_batch, 3, size, size, device=where, dtype=dtype)
+    pixels = torch.rand(stage.batch, 3, size, size, device=where, dtype=dtype)
     frames = sum(len(each) for each in tensors["pixels"])
-    passes = max(2, frames // stage.clip_batch)
+    passes = max(2, frames // stage.batch)
     with torch.inference_mode():
         model.encode_image(pixels).float().sum().item()
         begun = time.perf_counter()
         for _ in range(passes):
             model.encode_image(pixels).float().sum().item()
         spent_s = time.perf_counter() - begun
-    return passes * stage.clip_batch / spent_s * len(tensors["id"]) / frames
+    return passes * stage.batch / spent_s * len(tensors["id"]) / frames
 
 
 def main() -> int:

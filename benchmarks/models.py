@@ -129,7 +129,7 @@ def main() -> None:
         notes = run_stage(root / "out", timed, rows)
         again = bare_loop(stage, rows.slice(0, max(16, given.clips // 3)))
     ours, loop = steady_rate(notes), (bare + again) / 2
-    print(f"{given.model}, random weights, {FRAMES} frames a clip, batch {stage.clip_batch}, CPU")
+    print(f"{given.model}, random weights, {FRAMES} frames a clip, batch {stage.batch}, CPU")
     print(f"bare forward loop  {bare:.2f} and {again:.2f} clips/s (before and after)")
     print(f"score stage        {ours:.2f} clips/s, {ours / loop:.2f} of the bare loop")
     print(timeline(notes))

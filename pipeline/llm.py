@@ -164,7 +164,7 @@ def _engine(stage: CaptionClips, gpus: int, options: Mapping[str, Any]) -> dict[
         "disable_log_stats": True,
     }
     # -1: as long as the cache allows.
-    small = {"max_model_len": -1, "max_num_seqs": stage.caption_batch, "enforce_eager": True}
+    small = {"max_model_len": -1, "max_num_seqs": stage.batch, "enforce_eager": True}
     return {**made, **({} if gpus else small), **options, **_fixed(stage, gpus)}
 
 

@@ -31,12 +31,15 @@ def steps() -> str:
 def settings() -> str:
     """Every setting of a recipe with its default."""
     rows = [["setting", "default", "of"]]
+    found: dict[tuple[str, str], list[str]] = {}
     for step, kinds in SHAPES.items():
-        for kind in kinds:
-            rows += [
-                [f"`{step}.{f.name}`", f"`{_shown(f.default)}`", f"`{kind.__name__}`"]
-                for f in dataclasses.fields(kind)
-            ]
+        for kind in (kind for kind in kinds if not kind.home):
+            where = f"{step}.{kind.section}.NAME" if kind.section else step
+            for field in dataclasses.fields(kind):
+                if field.name != "called":
+                    setting = (f"`{where}.{field.name}`", f"`{_shown(field.default)}`")
+                    found.setdefault(setting, []).append(f"`{kind.__name__}`")
+    rows += [[*setting, ", ".join(kinds)] for setting, kinds in found.items()]
     for name, field in Resources.model_fields.items():
         rows.append([f"`run.{name}`", f"`{_shown(field.default)}`", str(field.description)])
     return _markdown(rows)

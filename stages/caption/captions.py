@@ -41,11 +41,11 @@ class CaptionClips(Model):
 
     `caption_frames` pictures of a clip (see `sample.sampled`) of `caption_frame_px`, shown as one video or as
     so many images (`caption_framing`); the words are those of `prompt_file`, a shipped name or a TOML file
-    with `video` and `image`. Greedy, at most `max_tokens`; `caption_batch` rows of equal shape go through the
+    with `video` and `image`. Greedy, at most `max_tokens`; `batch` rows of equal shape go through the
     model together, always so many, so that a row's caption does not depend on its neighbours. `caption_rows`
-    "recaption" leaves out clips whose text fits. A caption is data: versions of libraries and the engine ("auto" is vllm
-    where a GPU and vLLM are) do not enter the fingerprint, and both the engine and the prompt are recorded
-    with each caption. Fails rows with a word of `media.REASONS`.
+    "recaption" leaves out clips whose text fits. A caption is data: versions of libraries and the engine
+    ("auto" is vllm where a GPU and vLLM are) do not enter the fingerprint, and both the engine and the prompt
+    are recorded with each caption. Fails rows with a word of `media.REASONS`.
 
     Tensors: `frames`, one uint8 array (n, height, width, 3) a row; `video`, true for a clip, false for a
     picture; `seconds`, the clip's length, 0 for a picture.
@@ -54,14 +54,14 @@ class CaptionClips(Model):
     reads = ("location", "kind", "time_base", "start_pts", "end_pts", "start_s", "end_s", "rotation")
     writes = ("captions",)
     selects = ("caption_rows",)
-    resources = ("batch_rows", "engine", "captioner_threads", "caption_batch")
+    resources = ("batch_rows", "engine", "captioner_threads", "batch")
 
     captioner: str = "embedded"
     engine: Literal["auto", "transformers", "vllm"] = "auto"
     caption_rows: Literal["all", "recaption"] = "all"
     captioner_dtype: Dtype = "float32"
     captioner_threads: int = 1
-    caption_batch: int = 32
+    batch: int = 32
     caption_frames: int = 4
     caption_frame_px: int = 64
     caption_frame_shape: Shape = "square"
@@ -92,7 +92,7 @@ class CaptionClips(Model):
         from stages.models import captioner
 
         for name in (
-            "caption_batch",
+            "batch",
             "caption_frames",
             "caption_frame_px",
             "max_tokens",
@@ -137,7 +137,7 @@ class CaptionClips(Model):
         return {"frames": frames, "video": video, "seconds": numpy.array(seconds, float)}
 
     def forward(self) -> Callable[[Tensors], pa.Table]:
-        """Opens the captioner in this process. Raises RecipeError when the recipe says vLLM, which Ray runs."""
+        """Opens the captioner in this process. Raises RecipeError where the recipe says vllm: Ray runs it."""
         if self.engine == "vllm":
             raise RecipeError(
                 'engine "vllm" runs under Ray only; take engine = "transformers" to caption in one process'
@@ -148,7 +148,7 @@ class CaptionClips(Model):
             self.captioner,
             dtype=self.captioner_dtype,
             threads=self.captioner_threads,
-            batch=self.caption_batch,
+            batch=self.batch,
             max_tokens=self.max_tokens,
         ).open(self.messages)
         return lambda batch: self.recorded(batch, model.captions(batch), "transformers")

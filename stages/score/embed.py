@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 class ClipStage(Model):
     """What the stages share that use the CLIP model of the recipe.
 
-    `clip_model` is `embedded`, a folder, `hf-hub:owner/name` or open_clip's `name/weights`; `clip_batch`
+    `clip_model` is `embedded`, a folder, `hf-hub:owner/name` or open_clip's `name/weights`; `batch`
     pictures or texts go through it at once, always so many. Dtype, batch and threads decide the last bits.
     """
 
-    resources = ("batch_rows", "clip_threads", "clip_batch")
+    resources = ("batch_rows", "clip_threads", "batch")
 
     batch_rows: int = 16
     clip_model: str = "embedded"
     clip_dtype: Dtype = "float32"
     clip_threads: int = 1
-    clip_batch: int = 32
+    batch: int = 32
 
     @property
     def model(self) -> OpenClip:
-        return OpenClip(self.clip_model, self.clip_dtype, self.clip_threads, self.clip_batch)
+        return OpenClip(self.clip_model, self.clip_dtype, self.clip_threads, self.batch)
 
     @property
     def model_label(self) -> str:
@@ -52,7 +52,7 @@ class ClipStage(Model):
 
     def check(self) -> None:
         """Raises RecipeError: a number below 1, no such model, no weights, another model's tokenizer."""
-        for name in ("batch_rows", "clip_batch", "clip_threads"):
+        for name in ("batch_rows", "batch", "clip_threads"):
             if getattr(self, name) < 1:
                 raise RecipeError(f"{name} is 1 or more, found {getattr(self, name)}")
         self.model.check()

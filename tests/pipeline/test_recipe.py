@@ -89,9 +89,10 @@ def test_a_stage_that_reads_what_nobody_wrote_is_refused() -> None:
 
 def test_stages_that_share_a_setting_agree_on_it() -> None:
     """A name in a section is one setting: the stages of the step that have it mean the same by it."""
-    recipe = checked_recipe(settings=["score.clip_batch=7"])
-    batches = [stage.settings().get("clip_batch") for stages in recipe.stages.values() for stage in stages]
-    assert [7, 7, 7] == [batch for batch in batches if batch is not None]
+    recipe = checked_recipe(settings=["score.batch=7"])
+    batches = {s.name: s.settings().get("batch") for stages in recipe.stages.values() for s in stages}
+    expected = {"EmbedFrames": 7, "ScoreTexts": 7, "ScoreCaptions": 7, "CaptionClips": 32}
+    assert expected == {name: batch for name, batch in batches.items() if batch is not None}
 
 
 def test_settings_of_a_stage_at_home_elsewhere_are_refused_here() -> None:

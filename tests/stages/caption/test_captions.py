@@ -23,7 +23,7 @@ VIDEO, PICTURE = "Describe this clip.", "Describe this picture."
 def stage(tmp_path_factory: pytest.TempPathFactory) -> CaptionClips:
     """The stage with a captioner of random weights."""
     folder = tiny_captioner(tmp_path_factory.mktemp("models") / "tiny")
-    return CaptionClips(captioner=str(folder), engine="transformers", caption_batch=4, max_tokens=24)
+    return CaptionClips(captioner=str(folder), engine="transformers", batch=4, max_tokens=24)
 
 
 def clips(folder: Path, count: int) -> pa.Table:

@@ -108,7 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def embedded(folder: Path) -> pa.Table:
     """Rows of one to three frames, with their embeddings."""
     rows = columns.table(frames([1, 2, 3, 2, 1]), ["id", "frames"])
-    return done(EmbedFrames(clip_model=str(folder), clip_batch=4), rows)
+    return done(EmbedFrames(clip_model=str(folder), batch=4), rows)
 
 
 TEXTS = [["a red ring", "a blue star"], [], None, ["", "x"], ["the same text", "the same text", "a b c"]]
@@ -124,7 +124,7 @@ def test_scores_are_those_of_a_bare_model(folder: Path, embedded: pa.Table) -> N
     model = open_clip.create_model(f"local-dir:{folder}").eval()
     tokenize = open_clip.get_tokenizer(f"local-dir:{folder}")
     rows = with_texts(embedded)
-    found = done(ScoreTexts(clip_model=str(folder), clip_batch=4), rows)
+    found = done(ScoreTexts(clip_model=str(folder), batch=4), rows)
     assert ["id", *ScoreTexts.writes] == found.column_names
     for row, made in zip(rows.to_pylist(), found.to_pylist(), strict=True):
         if not row["source_texts"]:
@@ -143,7 +143,7 @@ def test_scores_are_those_of_a_bare_model(folder: Path, embedded: pa.Table) -> N
 
 def test_scores_do_not_depend_on_neighbours(folder: Path, embedded: pa.Table) -> None:
     """In another order, and row by row, the same bits."""
-    stage, rows = ScoreTexts(clip_model=str(folder), clip_batch=4), with_texts(embedded)
+    stage, rows = ScoreTexts(clip_model=str(folder), batch=4), with_texts(embedded)
     whole = done(stage, rows)
     order = pa.array([3, 0, 4, 2, 1])
     assert whole.take(order).equals(done(stage, rows.take(order)))
@@ -173,12 +173,10 @@ def test_captions_are_scored_as_texts_are(folder: Path, embedded: pa.Table) -> N
     ]
     of_rows = embedded.select(["id", "frame_embeddings"])
     rows = of_rows.append_column("captions", pa.array(captions, columns.column("captions").type))
-    found = done(ScoreCaptions(clip_model=str(folder), clip_batch=4), rows)
+    found = done(ScoreCaptions(clip_model=str(folder), batch=4), rows)
     assert ["id", "caption_score"] == found.column_names
     texts = pa.array([["a red ring"], None, None, ["x"], None], columns.column("source_texts").type)
-    expected = done(
-        ScoreTexts(clip_model=str(folder), clip_batch=4), of_rows.append_column("source_texts", texts)
-    )
+    expected = done(ScoreTexts(clip_model=str(folder), batch=4), of_rows.append_column("source_texts", texts))
     assert expected["clip_score"].to_pylist() == found["caption_score"].to_pylist()
     assert [True, False, False, True, False] == found["caption_score"].is_valid().to_pylist()
 
