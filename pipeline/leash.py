@@ -15,6 +15,8 @@ MARK = "REELMIX_TIED"
 # What a process is given to end by itself, and the kernel to end what was killed.
 GRACE_S, KILL_S = 2.0, 5.0
 _STEP_S = 0.1
+# How often it is looked who has the mark, while the run goes on.
+_LOOK_S = 1.0
 # A process that is just being started has no environment for a moment.
 _CALM_S = 0.5
 # Of /proc/PID/stat, after the name in brackets: state, and start in clock ticks (proc(5), fields 3 and 22).
@@ -50,12 +52,29 @@ def _wait(pid: int, mark: str) -> int:
         return 1
     if os.fork():
         return 0
+    known, looked = _Known(mark), 0.0
     while _begun(pid) == begun:
         time.sleep(_STEP_S)
+        if time.monotonic() > looked + _LOOK_S:
+            known.alive()
+            looked = time.monotonic()
     for number, seconds in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, KILL_S)):
-        if _end(mark, number, seconds):
+        if _end(known, number, seconds):
             break
     return 0
+
+
+class _Known:
+    """Processes that were once seen with the mark: a new title may be written over their environment."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark, self._begun = mark, dict[int, str | None]()
+
+    def alive(self) -> set[int]:
+        self._begun = {pid: begun for pid, begun in self._begun.items() if begun and _begun(pid) == begun}
+        for pid in _marked(self._mark):
+            self._begun.setdefault(pid, _begun(pid))
+        return set(self._begun)
 
 
 def _begun(pid: int) -> str | None:
@@ -68,12 +87,12 @@ def _begun(pid: int) -> str | None:
     return None if told[_STATE] in "ZX" else told[_START]
 
 
-def _end(mark: str, number: signal.Signals, seconds: float) -> bool:
-    """Signal every marked process, and those that appear meanwhile, once each; returns whether all ended."""
+def _end(known: _Known, number: signal.Signals, seconds: float) -> bool:
+    """Signal every known process, and those that appear meanwhile, once each; returns whether all ended."""
     told: set[int] = set()
     seen = begun = time.monotonic()
     while (now := time.monotonic()) < begun + seconds:
-        left = set(_marked(mark))
+        left = known.alive()
         seen = now if left else seen
         if now - seen > _CALM_S:
             return True

@@ -74,6 +74,34 @@ def test_all_end_with_a_process_that_ends(started: list[psutil.Process]) -> None
     assert [True, True] == [other.is_running() for other in others]
 
 
+# Wipes its environment as a new title does (proc(5): env_start and env_end are fields 50 and 51 of stat).
+WIPED = """
+import ctypes, time
+time.sleep(2.5)
+first, last = map(int, open("/proc/self/stat").read().rpartition(")")[2].split()[47:49])
+ctypes.memset(first, 0, last - first)
+print(len(open("/proc/self/environ").read().strip(chr(0))), flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_that_writes_over_its_environment_ends_too(started: list[psutil.Process]) -> None:
+    """Ray's processes take titles; one that was seen with the mark is ended without it."""
+    code = f"""
+import subprocess, sys, time
+from pipeline import leash
+with leash.tied():
+    child = subprocess.Popen([sys.executable, "-c", {WIPED!r}], stdout=subprocess.PIPE, text=True)
+print(child.pid, child.stdout.readline().strip(), flush=True)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    pid, left = process.stdout.readline().split()
+    started.append(psutil.Process(int(pid)))
+    assert (0, "0") == (process.wait(20), left)
+    assert [] == psutil.wait_procs(started, timeout=20)[1]
+
+
 def test_ties_are_undone() -> None:
     """Afterwards the environment is as it was."""
     before = dict(os.environ)
