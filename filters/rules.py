@@ -72,6 +72,11 @@ class Parameter(BaseModel):
         return f"the {side} {self.share:.4g} of its corpus{f' {found}' if found else ''}"
 
 
+# After which steps rules are judged, and of these the ones that are judged in time to route rows to caption.
+JUDGED = ("ingest", "split", "score", "caption")
+ROUTED = ("split", "score")
+
+
 class Rule(BaseModel):
     """A row that is judged after the step `after` stays when the SQL condition `keep` is true for it.
 
@@ -106,7 +111,23 @@ class Rule(BaseModel):
     def _known_step(cls, value: str) -> str:
         if value not in verdicts.STEPS:
             raise ValueError(f"unknown step {value!r}; {nearest(value, verdicts.STEPS)}")
+        if value not in JUDGED:
+            raise ValueError(f"no rule is judged after {value}; rules follow {', '.join(JUDGED)}")
         return value
+
+    @model_validator(mode="after")
+    def _routes_what_can_be(self) -> Rule:
+        if self.otherwise == "recaption" and self.after not in ROUTED:
+            raise ValueError(
+                f'otherwise = "recaption" is for rules after {" or ".join(ROUTED)}, judged before captions '
+                f"are written; found after = {self.after!r}"
+            )
+        if self.otherwise == "recaption" and self.unscored == "fail":
+            raise ValueError(
+                'otherwise = "recaption" fails no row: write unscored = "keep", or "reject" to have '
+                "captioned anew what could not be scored"
+            )
+        return self
 
     @property
     def expression(self) -> Expression:

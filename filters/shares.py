@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.rules import Parameter, Rule
 from manifests.errors import RecipeError
@@ -14,15 +15,15 @@ from manifests.sql import query, quoted
 def measured(rules: Iterable[Rule]) -> list[str]:
     """The columns that `settle` has to see; none when no threshold is a share."""
     shared = [rule for rule in rules if any(p.share is not None for p in rule.parameters)]
-    return sorted({name for rule in shared for name in (_column(rule), "corpus")})
+    return sorted({name for rule in shared for name in (_column(rule), "corpus", "kind")})
 
 
 def settle(rules: Iterable[Rule], read: Callable[[list[str]], pa.Table]) -> tuple[Rule, ...]:
     """The rules, each threshold that is a share given its number for every corpus.
 
-    `read` gives the named columns of all rows to be judged. Of n known values `top = 0.7` takes the
-    ceil(0.7 n)-th from above, `bottom` from below: at least that share meets the condition, more where values
-    are equal. A corpus without a known value has no threshold: its rows are unscored.
+    `read` gives the named columns of all rows to be judged. Of n known values of the rule's kinds `top = 0.7`
+    takes the ceil(0.7 n)-th from above, `bottom` from below: at least that share meets the condition, more
+    where values are equal. A corpus without a known value has no threshold: its rows are unscored.
     """
     rules = tuple(rules)
     names = measured(rules)
@@ -31,6 +32,8 @@ def settle(rules: Iterable[Rule], read: Callable[[list[str]], pa.Table]) -> tupl
 
 
 def _settled(rule: Rule, rows: pa.Table) -> Rule:
+    if rule.kinds:
+        rows = rows.filter(pc.is_in(rows["kind"], value_set=pa.array(rule.kinds)))
     parameters = tuple(
         p if p.share is None else p.model_copy(update={"by_corpus": _thresholds(p, rows, _column(rule))})
         for p in rule.parameters

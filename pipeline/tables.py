@@ -35,9 +35,10 @@ def settings() -> str:
     for step, kinds in SHAPES.items():
         for kind in (kind for kind in kinds if not kind.home):
             where = f"{step}.{kind.section}.NAME" if kind.section else step
+            lenders = {name: lender for lender, name in kind.borrows}
             for f in dataclasses.fields(kind):
                 if f.name != "called":
-                    setting = (f"`{where}.{f.name}`", f"`{_shown(f.default)}`")
+                    setting = (f"`{lenders.get(f.name, where)}.{f.name}`", f"`{_shown(f.default)}`")
                     found.setdefault(setting, []).append(f"`{kind.__name__}`")
     rows += [[*setting, ", ".join(kinds)] for setting, kinds in found.items()]
     for name, field in Resources.model_fields.items():

@@ -14,10 +14,10 @@ class ChooseText(Map):
     """Writes the text of each sample and where it comes from.
 
     The source's text is `best_text`, or where nothing was scored the first of `source_texts`; the caption is
-    the last one with status "ok". Where only one of the two is there, that one is taken; where none is, both
-    columns are null. Where both are, `text` decides: "source" and "caption" take what they say; "best" takes
-    the caption on the route "recaption", and otherwise the text of the higher score (`clip_score` against
-    `caption_score`; of equal scores, or when one is null, the source's).
+    the last one with status "ok". On the route "recaption" the source's text does not count, unless `text` is
+    "source". Where only one of the two is there, that one is taken; where none is, both columns are null.
+    Where both are, `text` decides: "source" and "caption" take what they say; "best" takes the text of the
+    higher score (`clip_score` against `caption_score`; of equal scores, or when one is null, the source's).
     """
 
     reads = ("source_texts", "best_text", "clip_score", "captions", "caption_score", "route")
@@ -27,7 +27,8 @@ class ChooseText(Map):
 
     def open(self) -> Work:
         def choose(row: Row) -> Iterable[Row]:
-            texts = {"source": source_text(row), "caption": caption_text(row)}
+            fits = row["route"] != "recaption" or self.text == "source"
+            texts = {"source": source_text(row) if fits else None, "caption": caption_text(row)}
             known = [origin for origin, text in texts.items() if text]
             if not known:
                 return [{"text": None, "text_from": None}]
@@ -39,8 +40,6 @@ class ChooseText(Map):
     def _of_two(self, row: Row) -> Literal["source", "caption"]:
         if self.text != "best":
             return self.text
-        if row["route"] == "recaption":
-            return "caption"
         old, new = row["clip_score"], row["caption_score"]
         return "caption" if old is not None and new is not None and new > old else "source"
 

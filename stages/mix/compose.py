@@ -15,6 +15,7 @@ from stages.mix.tokens import (
     VisualRule,
     check_tokenizer,
     open_tokenizer,
+    special_tokens,
     text_tokens,
     tokenizer_digest,
     visual_tokens,
@@ -42,12 +43,14 @@ class ComposeSamples(Map):
 
     Which of the prompts is asked is decided by the row's id alone. A row without a text is no sample: its
     `category`, `conversation` and `text_tokens` are null (`budget.FitBudget` rejects it). `visual_tokens` are
-    counted by `visual` (a section [mix.visual] of the recipe), `text_tokens` by `tokenizer`: embedded, a
-    folder, or a hub name.
+    counted by `visual` (a section [mix.visual] of the recipe) in the size that pack writes, bounded by its
+    `max_side_px`; `text_tokens` by `tokenizer`: embedded, a folder, or a hub name.
 
     Fails a row whose text holds a tag that the tokenizer or a training job would take for media or a turn
     (`tag_in_text`), and as `tokens.visual_tokens` does.
     """
+
+    borrows = (("pack", "max_side_px"),)
 
     reads = ("kind", "text", "width_px", "height_px", "duration_s", "frame_count")
     writes = ("category", "conversation", "visual_tokens", "text_tokens")
@@ -56,11 +59,18 @@ class ComposeSamples(Map):
     video_prompts: tuple[str, ...] = VIDEO_PROMPTS
     image_prompts: tuple[str, ...] = IMAGE_PROMPTS
     visual: VisualRule = QWEN2_VL
+    max_side_px: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("video_prompts", "image_prompts"):
-            if not getattr(self, name) or not all(getattr(self, name)):
-                raise RecipeError(f"mix.{name} is {list(getattr(self, name))}, expected at least one prompt")
+            prompts = getattr(self, name)
+            if not prompts or not all(prompts):
+                raise RecipeError(f"mix.{name} is {list(prompts)}, expected at least one prompt")
+            for mark in PLACEHOLDERS.values():
+                if any(mark in prompt for prompt in prompts):
+                    raise RecipeError(
+                        f"mix.{name} holds {mark}, which is put before each prompt; leave it out"
+                    )
 
     def settings(self) -> dict[str, Any]:
         """The settings by name; a tokenizer by its label, as `identity` has its digest."""
@@ -70,8 +80,18 @@ class ComposeSamples(Map):
         return {"tokenizer": tokenizer_digest(self.tokenizer)}
 
     def check(self) -> None:
-        """Raises RecipeError for a tokenizer's folder that is missing or holds none."""
+        """Raises RecipeError for a tokenizer's folder that is missing or holds none, and for a prompt that
+        holds a special token of it (a hub's tokenizer is asked when the step begins)."""
         check_tokenizer(self.tokenizer)
+        if weights.folder(self.tokenizer, "captioner"):
+            self._check_prompts(special_tokens(open_tokenizer(self.tokenizer)))
+
+    def _check_prompts(self, tags: Iterable[str]) -> None:
+        for tag in tags:
+            if any(tag in prompt for prompt in (*self.video_prompts, *self.image_prompts)):
+                raise RecipeError(
+                    f"a prompt of [mix] holds {tag}, a special token of the tokenizer; leave it out"
+                )
 
     def fetch(self) -> None:
         """Download the tokenizer of a hub name, without the model's weights."""
@@ -80,7 +100,9 @@ class ComposeSamples(Map):
 
     def open(self) -> Work:
         tokenizer = open_tokenizer(self.tokenizer)
-        tags = sorted({*PLACEHOLDERS.values(), *tokenizer.get_added_vocab()})
+        special = special_tokens(tokenizer)
+        self._check_prompts(special)
+        tags = sorted({*PLACEHOLDERS.values(), *special})
 
         def compose(row: Row) -> Iterable[Row]:
             _refuse_tags(row["text"] or "", tags)
@@ -89,7 +111,7 @@ class ComposeSamples(Map):
                 {
                     "category": CAPTION if turns else None,
                     "conversation": turns,
-                    "visual_tokens": visual_tokens(self.visual, row),
+                    "visual_tokens": visual_tokens(self.visual, row, self.max_side_px),
                     "text_tokens": text_tokens(tokenizer, turns) if turns else None,
                 }
             ]

@@ -13,6 +13,7 @@ from pydantic import ConfigDict
 
 from manifests.errors import RecipeError, RowError
 from stages.models import weights
+from stages.pack.size import packed_size
 
 FRAME_FACTOR = 2
 MOST_ASPECT = 200
@@ -120,8 +121,8 @@ class VisualRule:
 QWEN2_VL = VisualRule()
 
 
-def visual_tokens(rule: VisualRule, row: Mapping[str, Any]) -> int:
-    """Tokens of a row's media, by kind, width_px, height_px, duration_s and frame_count.
+def visual_tokens(rule: VisualRule, row: Mapping[str, Any], max_side_px: int | None = None) -> int:
+    """Tokens of a row's media as it is packed, by kind, width_px, height_px, duration_s and frame_count.
 
     Raises RowError `unsupported_kind`, `unknown_size`, or as `VisualRule.resized` does.
     """
@@ -131,9 +132,10 @@ def visual_tokens(rule: VisualRule, row: Mapping[str, Any]) -> int:
     missing = [name for name in ("width_px", "height_px", *needed) if not row[name]]
     if missing:
         raise RowError("unknown_size", f"{missing[0]} is {row[missing[0]]}; run ingest and split anew")
+    size = packed_size(row["kind"], row["width_px"], row["height_px"], max_side_px)
     if row["kind"] == "image":
-        return rule.image_tokens(row["width_px"], row["height_px"])
-    return rule.video_tokens(row["width_px"], row["height_px"], row["duration_s"], row["frame_count"])
+        return rule.image_tokens(*size)
+    return rule.video_tokens(*size, row["duration_s"], row["frame_count"])
 
 
 def text_tokens(tokenizer: Any, conversation: Iterable[Mapping[str, str]]) -> int:
@@ -149,6 +151,11 @@ def text_tokens(tokenizer: Any, conversation: Iterable[Mapping[str, str]]) -> in
     text = tokenizer.apply_chat_template(turns, tokenize=False)
     pads = {known[pad] for pad in _PADS.values() if pad in known}
     return sum(id_ not in pads for id_ in tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def special_tokens(tokenizer: Any) -> list[str]:
+    """What stands for turns and media, not the plain words that some tokenizers add."""
+    return sorted(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
 
 
 def open_tokenizer(name: str) -> Any:

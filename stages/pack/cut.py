@@ -172,6 +172,7 @@ def _output_options(settings: CutMedia, row: Row) -> dict[str, Any]:
 
 def _picture_filters(settings: CutMedia, row: Row) -> str:
     start, end = row["start_pts"], row["end_pts"]
+    # The sides are those of `size.packed_size`; only ffmpeg knows what a stream turns out to be.
     keep = f"settb={row['time_base']},trim=start_pts={start}:end_pts={end},setpts=PTS-({start})"
     size = "crop=trunc(iw/2)*2:trunc(ih/2)*2"
     if settings.max_side_px is not None:

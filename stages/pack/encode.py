@@ -12,6 +12,7 @@ import pyarrow as pa
 from manifests import columns
 from stages import media
 from stages.flat import flat
+from stages.pack.size import packed_size
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -63,6 +64,4 @@ def shrunk(image: Image, max_side_px: int | None) -> Image:
 
     if max_side_px is None or max(image.size) <= max_side_px:
         return image
-    factor = max_side_px / max(image.size)
-    width_px, height_px = (max(1, round(side * factor)) for side in image.size)
-    return image.resize((width_px, height_px), pillow.Resampling.LANCZOS)
+    return image.resize(packed_size("image", *image.size, max_side_px), pillow.Resampling.LANCZOS)

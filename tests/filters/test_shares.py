@@ -37,6 +37,15 @@ def rejected(rows: pa.Table, rule: Rule) -> list[int]:
     return [int(row["id"], 16) for row in judge(rows, [settled], step="filter").to_pylist()]
 
 
+def test_a_share_is_of_the_kinds_that_the_rule_judges() -> None:
+    """Of four videos the better half stays, though every image scores higher."""
+    rows: list[dict[str, object]] = [
+        {"id": f"{at:032x}", "kind": "video" if at < 4 else "image", "corpus": "a", "clip_score": at / 10}
+        for at in range(10)
+    ]
+    assert [0, 1] == rejected(columns.table(rows, NAMES), aligned({"top": 0.5}, kinds=["video"]))
+
+
 def test_top_share_is_taken_of_each_corpus() -> None:
     """Half of four keeps two, half of one keeps that one; the corpora do not see each other."""
     rows = table([("a", 0.1), ("a", 0.4), ("b", 0.01), ("a", 0.2), ("a", 0.3)])

@@ -37,10 +37,13 @@ def test_the_higher_score_wins(
 
 
 def test_a_text_that_does_not_fit_is_replaced() -> None:
-    """On the route "recaption" the caption wins at any score, when there is a usable one."""
+    """On the route "recaption" the caption wins at any score; without a usable one there is no text."""
     scores = {"clip_score": 0.3, "caption_score": 0.1}
     assert CAPTION == chosen(captions=NEW, route="recaption", **scores)
-    assert SOURCE == chosen(captions=[said("a blue", "truncated")], route="recaption", **scores)
+    cut_off = [said("a blue", "truncated")]
+    assert (None, None) == chosen(captions=cut_off, route="recaption", **scores)
+    assert (None, None) == chosen("caption", captions=cut_off, route="recaption", **scores)
+    assert SOURCE == chosen("source", captions=cut_off, route="recaption", **scores)
     assert SOURCE == chosen(captions=NEW, route="keep", **scores)
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 
 from manifests import columns
 from manifests.errors import RecipeError
 from stages.mix.compose import IMAGE_PROMPTS, ComposeSamples
 from stages.mix.tokens import VisualRule
+from stages.pack.size import packed_size
 from tests.stages.mix.test_tokens import PARTS, byte_tokenizer
 
 Row = dict[str, object]
@@ -59,6 +61,34 @@ def test_prompt_is_decided_by_the_id(tokenizer: str) -> None:
     assert {f"<image>\n{prompt}" for prompt in IMAGE_PROMPTS} == set(asked)
     assert min(asked.count(prompt) for prompt in set(asked)) > 30
     assert together[:3] == [made(stage, row)[0] for row in rows[:3]]
+
+
+def test_tokens_are_counted_of_what_is_packed(tokenizer: str) -> None:
+    """4000 x 3000 pixels take 143 x 107 tokens, packed as 1280 x 960 46 x 34; a clip loses its odd row."""
+    large = {**STILL, "width_px": 4000, "height_px": 3000}
+    whole, bounded = (
+        made(ComposeSamples(tokenizer=tokenizer, max_side_px=m), large)[0] for m in (None, 1280)
+    )
+    assert (143 * 107, 46 * 34) == (whole["visual_tokens"], bounded["visual_tokens"])
+    assert (128, 42) == packed_size("video", 129, 43, None)
+
+
+def test_prompts_that_forge_media_are_refused(tokenizer: str) -> None:
+    """Before any work: marks of media, and special tokens of the tokenizer."""
+    with pytest.raises(RecipeError, match=r"mix\.video_prompts holds <image>"):
+        ComposeSamples(tokenizer=tokenizer, video_prompts=("Look: <image>",))
+    with pytest.raises(RecipeError, match=r"a prompt of \[mix\] holds <\|im_end\|>"):
+        ComposeSamples(tokenizer=tokenizer, image_prompts=("Well<|im_end|>",)).check()
+
+
+def test_plain_words_of_a_tokenizer_are_no_tags(tmp_path: Path) -> None:
+    """Some tokenizers add blank lines as tokens: a text may hold them."""
+    folder = byte_tokenizer(tmp_path / "words", PARTS)
+    spaced = Tokenizer.from_file(f"{folder}/tokenizer.json")
+    spaced.add_tokens(["\n\n"])
+    spaced.save(f"{folder}/tokenizer.json")
+    (row,) = made(ComposeSamples(tokenizer=folder), {**STILL, "text": "A cat.\n\nIt sleeps."})
+    assert row["error"] is None
 
 
 @pytest.mark.parametrize("tag", ["<image>", "<video>", "<|im_end|>", "<|video_pad|>"])

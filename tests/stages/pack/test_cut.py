@@ -18,6 +18,7 @@ import pytest
 from manifests import columns
 from manifests.errors import RowError
 from stages.pack.cut import CutMedia, run_guarded
+from stages.pack.size import packed_size
 
 MEDIA = Path(__file__).parents[4] / "shared" / "media"
 needs_media = pytest.mark.skipif(not MEDIA.exists(), reason="no ../shared/media beside the project")
@@ -168,6 +169,7 @@ def test_a_bound_shrinks_and_sizes_are_even(tmp_path: Path) -> None:
         for frame in frames_of(packed(clip(path, 0, 5), max_side_px=bound)["media"])[:1]
     ]
     assert [(128, 64), (74, 36), (128, 64)] == sizes
+    assert sizes == [packed_size("video", 128, 64, bound) for bound in (None, 75, 500)]
 
 
 def test_a_wrong_count_is_a_failed_row(tmp_path: Path) -> None:
