@@ -25,6 +25,7 @@ from manifests.store import Results, inputs, read_side
 from stages import child
 from stages.base import Map, Stage, Work
 from stages.media import Limits
+from stages.models.device import machine_trouble
 
 T = TypeVar("T")
 ATTEMPTS = 3
@@ -44,7 +45,7 @@ REPORT = pa.schema(
         ("said", pa.string()),
     ]
 )
-# A full disk or a lost mount is no property of a row: the run ends, and nothing is recorded against the rows.
+# A full disk, a lost mount or a broken GPU is no property of a row: the run ends, and nothing is recorded against the rows.
 _MACHINE_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,
@@ -54,8 +55,11 @@ _MACHINE_ERRORS = {
     errno.ENFILE,
     errno.ESTALE,
 }
-# The same in the words in which a worker's traceback carries them to the driver.
-MACHINE_TROUBLE = tuple(f"[Errno {number}] {os.strerror(number)}" for number in sorted(_MACHINE_ERRORS))
+# The same, and trouble of a GPU, in the words in which a worker's traceback carries them to the driver.
+MACHINE_TROUBLE = (
+    *(f"[Errno {number}] {os.strerror(number)}" for number in sorted(_MACHINE_ERRORS)),
+    *("CUDA error", "CUDA out of memory", "out of memory"),
+)
 
 
 class Opener(Hashable, Protocol):
@@ -194,7 +198,7 @@ def apart(work: Callable[[pa.Table], T], given: pa.Table) -> tuple[list[T], dict
     except (RecipeError, ManifestError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in _MACHINE_ERRORS:
+        if machine_trouble(error) or (isinstance(error, OSError) and error.errno in _MACHINE_ERRORS):
             raise
         if len(given) == 1:
             return [], {given["id"][0].as_py(): _last_error()}

@@ -52,7 +52,7 @@ class TransformersCaptioner:
         words = processor.tokenizer
         words.padding_side = "left"
         model = library.AutoModelForImageTextToText.from_pretrained(
-            source, dtype=precision(self.dtype, where), use_safetensors=True, trust_remote_code=False
+            source, dtype=precision(self.dtype), use_safetensors=True, trust_remote_code=False
         )
         ends = _ends(model.generation_config.eos_token_id, words.eos_token_id)
         # Nothing but the ends is taken over: a penalty or a temperature of the model's would not be greedy.

@@ -68,7 +68,7 @@ class Classifier:
 
         local = self._local
         config, where = _config(local), device(self.threads)
-        dtype, place = precision(self.dtype, where), self._place(local)
+        dtype, place = precision(self.dtype), self._place(local)
         model = (_timm_model if _is_timm(config) else _transformers_model)(local).eval().to(where, dtype)
         several = config.get("problem_type") == "multi_label_classification"
 
@@ -85,8 +85,7 @@ class Classifier:
 
     @property
     def _local(self) -> Path:
-        found = weights.folder(self.model, "classifier")
-        return found or weights.cached(self.model, "classifier") or weights.fetch(self.model, "classifier")
+        return weights.folder(self.model, "classifier") or weights.fetch(self.model, "classifier")
 
     def _check_folder(self, path: Path) -> None:
         config = _config(path)

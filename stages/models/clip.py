@@ -114,7 +114,7 @@ class OpenClip:
         """The folder with the files; what was only named has been fetched before."""
         if found := self._folder:
             return found
-        return weights.cached(self._hub, "clip") or weights.fetch(self._hub, "clip")
+        return weights.fetch(self._hub, "clip")
 
     @property
     def _hub(self) -> str:
@@ -130,7 +130,7 @@ class OpenedClip:
         import torch
 
         self._torch, self._where = torch, device(settings.threads)
-        self._dtype = precision(settings.dtype, self._where)
+        self._dtype = precision(settings.dtype)
         model: Any = open_clip.create_model(f"local-dir:{local}", device=self._where)
         # Convolutions over pixels that lie together: 1.4 times the embedded model's speed on a CPU.
         self._model = model.eval().to(dtype=self._dtype, memory_format=torch.channels_last)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+Dtype = Literal["float32", "bfloat16", "float16"]
 log = logging.getLogger(__name__)
 # How torch says that memory ran out where it has no class for it: on a CPU, in cuBLAS.
 _FULL = ("out of memory", "can't allocate memory", "not enough memory", "alloc_failed")
@@ -31,12 +32,10 @@ def device(threads: int) -> torch.device:
     return torch.device("cpu")
 
 
-def precision(dtype: Dtype, where: torch.device) -> torch.dtype:
-    """The recipe's dtype; `auto` is bfloat16 on CUDA and float32 elsewhere."""
+def precision(dtype: Dtype) -> torch.dtype:
+    """The recipe's dtype, whatever the device: one corpus is measured in one precision."""
     import torch
 
-    if dtype == "auto":
-        return torch.bfloat16 if where.type == "cuda" else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[dtype]
 
 
@@ -89,6 +88,18 @@ class Padded:
         log.warning("out of memory: batches of %d from here on; lower the batch in the recipe", self._batch)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def machine_trouble(error: BaseException) -> bool:
+    """Whether an error is of the device and not of what it was given: no memory left, a fault of CUDA.
+
+    Batches have one shape, so what does not fit for one row fits for none; and after a fault of CUDA every
+    call of the process fails.
+    """
+    torch = sys.modules.get("torch")
+    if torch is None or not isinstance(error, RuntimeError):
+        return False
+    return isinstance(error, torch.AcceleratorError) or "CUDA error" in str(error) or out_of_memory(error)
 
 
 def out_of_memory(error: RuntimeError) -> bool:

@@ -46,7 +46,13 @@ def label(model: str, kind: Kind = "captioner") -> str:
     if model == EMBEDDED:
         return DEMO_PREFIX + kind
     found = folder(model, kind)
-    return found.resolve().name if found else model
+    return found.resolve().name if found else named(model)[0]
+
+
+def named(model: str) -> tuple[str, str | None]:
+    """The repository of a hub's `owner/name` or `owner/name@revision`, and the branch, tag or commit."""
+    name, _, revision = model.partition("@")
+    return name, revision or None
 
 
 def identity(model: str, kind: Kind = "captioner") -> str:
@@ -96,27 +102,54 @@ def shapes_of(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def fetch(model: str, kind: Kind = "captioner") -> Path:
-    """A hub's model in the local cache, downloaded when it is not there; safetensors, never pickles.
+    """A hub's model in the local cache, downloaded when it is not there whole; safetensors, never pickles.
 
-    Raises RecipeError: no such model, no way to the hub, no room in the cache.
+    What is there stays what it is, whatever the hub has by now: a project does not change its model midway.
+    Raises RecipeError: no such model or revision, no way to the hub, no room in the cache.
     """
     from huggingface_hub import snapshot_download
 
+    if found := cached(model, kind):
+        return found
+    name, revision = named(model)
     with _explained(model):
-        found = Path(snapshot_download(model, allow_patterns=_wanted(kind)))
-    check_folder(found, kind)
+        found = Path(snapshot_download(name, revision=revision, allow_patterns=_wanted(kind)))
+    if any(found.glob("*.safetensors")) or any(p.suffix in _PICKLED for p in found.iterdir()):
+        check_folder(found, kind)
+    if not _is_whole(found, kind):
+        raise RecipeError(
+            f"{found} holds a part of the model {model!r}, and its hub did not give the rest; run again when "
+            f"it can be reached, or name a folder that holds config and safetensors"
+        )
     return found
 
 
 def cached(model: str, kind: Kind = "captioner") -> Path | None:
-    """Where a hub's model lies in the local cache, if it does so whole."""
+    """Where a hub's model lies in the local cache, if it does so whole: downloads break off."""
+    found = snapshot(model, kind)
+    return found if found and _is_whole(found, kind) else None
+
+
+def snapshot(model: str, kind: Kind = "captioner") -> Path | None:
+    """Where some of a hub's model lies in the local cache."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    name, revision = named(model)
+    wanted = _wanted(kind)
     try:
-        return Path(snapshot_download(model, allow_patterns=_wanted(kind), local_files_only=True))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=True))
     except (LocalEntryNotFoundError, HFValidationError):
         return None
+
+
+def _is_whole(path: Path, kind: Kind) -> bool:
+    """Whether there are weights, every part that an index names, and the config that comes with them."""
+    parts: set[str] = set()
+    for index in path.glob("*.safetensors.index.json"):
+        parts |= set(files.read_json(index).get("weight_map", {}).values())
+    there = {file.name for file in weight_files(path, kind)}
+    return bool(there) and parts <= there and any(path.glob("*config.json"))
 
 
 def _wanted(kind: Kind) -> list[str]:
@@ -134,6 +167,11 @@ def _explained(model: str) -> Iterator[None]:
     except (errors.RepositoryNotFoundError, errors.HFValidationError) as error:
         raise RecipeError(
             f"no model {model!r}: neither a folder nor an open model on the hub; check the name, or log in"
+        ) from error
+    except errors.RevisionNotFoundError as error:
+        name, revision = named(model)
+        raise RecipeError(
+            f"the hub's {name!r} has no revision {revision!r}: write a branch, a tag or a commit after the @"
         ) from error
     except (errors.LocalEntryNotFoundError, hub.HTTPError, ConnectionError) as error:
         raise RecipeError(

@@ -1,12 +1,12 @@
 """Batches of one shape, halved when memory runs out; device, precision and threads as the recipe says."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 import torch
 
-from stages.models.device import Padded, device, out_of_memory, precision
+from stages.models.device import Dtype, Padded, device, machine_trouble, out_of_memory, precision
 
 Array = np.ndarray[Any, Any]
 
@@ -93,12 +93,25 @@ def test_other_errors_are_no_matter_of_memory() -> None:
     assert not out_of_memory(RuntimeError("size mismatch"))
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (torch.AcceleratorError("CUDA error: an illegal memory access was encountered"), True),
+        (RuntimeError("CUDA error: device-side assert triggered"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_trouble_of_a_device_is_no_trouble_of_rows(error: Exception, expected: bool) -> None:
+    """What every row after it would meet too."""
+    assert expected == machine_trouble(error)
+
+
 def test_precision_is_the_recipes() -> None:
-    """`auto` is bfloat16 on CUDA and float32 elsewhere; what is named is taken."""
-    cpu, cuda = torch.device("cpu"), torch.device("cuda")
-    assert (torch.float32, torch.bfloat16) == (precision("auto", cpu), precision("auto", cuda))
-    assert (torch.float16, torch.float32) == (precision("float16", cpu), precision("float32", cuda))
-    assert torch.bfloat16 == precision("bfloat16", cpu)
+    """Whatever the device."""
+    found = [precision(dtype) for dtype in get_args(Dtype)]
+    assert [torch.float32, torch.bfloat16, torch.float16] == found
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="threads count on a CPU only")

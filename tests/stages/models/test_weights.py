@@ -1,6 +1,8 @@
 """Where models come from, what names and digests they have, and what is said when they are not there."""
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 from pathlib import Path
@@ -123,6 +125,52 @@ def test_a_hub_out_of_reach_is_told() -> None:
         weights.fetch("owner/name")
 
 
+def in_cache(folder: Path, tmp_path: Path, *names: str, revision: str = "main") -> Path:
+    """So many files of a folder as the hub's cache holds them; returns the snapshot."""
+    commit = hashlib.sha1(revision.encode()).hexdigest()
+    place = tmp_path / "cache" / "models--owner--name"
+    (place / "refs").mkdir(parents=True, exist_ok=True)
+    (place / "refs" / revision).write_text(commit)
+    snapshot = place / "snapshots" / commit
+    snapshot.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        shutil.copy(folder / name, snapshot)
+    return snapshot
+
+
+def test_a_broken_off_download_is_no_model(folder: Path, tmp_path: Path) -> None:
+    """Weights and every part that the index names must lie in the cache; then no hub is asked."""
+    found = in_cache(folder, tmp_path, "config.json")
+    assert (found, None) == (weights.snapshot("owner/name"), weights.cached("owner/name"))
+    with pytest.raises(
+        RecipeError, match="a part of the model 'owner/name', and its hub did not give the rest"
+    ):
+        weights.fetch("owner/name")
+    index = {"weight_map": {"w": "model.safetensors", "v": "other.safetensors"}}
+    (found / "model.safetensors.index.json").write_text(json.dumps(index))
+    shutil.copy(folder / "model.safetensors", found)
+    assert weights.cached("owner/name") is None
+    shutil.copy(folder / "model.safetensors", found / "other.safetensors")
+    assert found == weights.cached("owner/name") == weights.fetch("owner/name")
+
+
+def test_a_revision_is_pinned(folder: Path, tmp_path: Path) -> None:
+    """After the @: other files, another digest, the same name."""
+    main = in_cache(folder, tmp_path, "config.json", "model.safetensors")
+    (folder / "config.json").write_text('{"layers": 3}')
+    old = in_cache(folder, tmp_path, "config.json", "model.safetensors", revision="v1")
+    assert (main, old) == (weights.fetch("owner/name"), weights.fetch("owner/name@v1"))
+    assert weights.identity("owner/name") != weights.identity("owner/name@v1")
+    assert "owner/name" == weights.label("owner/name@v1")
+
+
+def _unknown() -> Exception:
+    import httpx2
+
+    answer = httpx2.Response(404, request=httpx2.Request("GET", "http://hub/owner/name"))
+    return errors.RevisionNotFoundError("404", response=answer)
+
+
 def _missing() -> Exception:
     import httpx2
 
@@ -134,21 +182,30 @@ def _missing() -> Exception:
     ("error", "message"),
     [
         (_missing(), "no model 'owner/name': neither a folder nor an open model on the hub"),
+        (_unknown(), "the hub's 'owner/name' has no revision None"),
         (errors.HFValidationError("bad name"), "no model 'owner/name'"),
         (ConnectionResetError("reset"), "its hub cannot be reached"),
         (errors.HTTPError("in the middle of it"), "its hub cannot be reached"),
         (OSError(errno.ENOSPC, "No space left on device"), "no room for the model 'owner/name' in .*HF_HOME"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "no room for the model"),
     ],
-    ids=["no such model", "no name", "no network", "broken off", "full disk", "full quota"],
+    ids=[
+        "no such model",
+        "no such revision",
+        "no name",
+        "no network",
+        "broken off",
+        "full disk",
+        "full quota",
+    ],
 )
 def test_what_a_hub_or_a_disk_refuses_is_told(
     monkeypatch: pytest.MonkeyPatch, error: Exception, message: str
 ) -> None:
     """One sentence each, before any work."""
 
-    def refuse(*_: Any, **__: Any) -> str:
-        raise error
+    def refuse(*_: Any, local_files_only: bool = False, **__: Any) -> str:
+        raise errors.LocalEntryNotFoundError("nothing there") if local_files_only else error
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     with pytest.raises(RecipeError, match=message):
@@ -158,7 +215,9 @@ def test_what_a_hub_or_a_disk_refuses_is_told(
 def test_other_errors_of_a_disk_are_no_matter_of_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """A mount that is gone ends the run as it is."""
 
-    def refuse(*_: Any, **__: Any) -> str:
+    def refuse(*_: Any, local_files_only: bool = False, **__: Any) -> str:
+        if local_files_only:
+            raise errors.LocalEntryNotFoundError("nothing there")
         raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
@@ -170,7 +229,11 @@ def test_what_is_fetched_is_checked(folder: Path, monkeypatch: pytest.MonkeyPatc
     """A repository of pickled weights is refused; of a CLIP model only open_clip's own are asked for."""
     asked: list[list[str]] = []
 
-    def found(_: str, allow_patterns: list[str]) -> str:
+    def found(
+        _: str, *, revision: str | None, allow_patterns: list[str], local_files_only: bool = False
+    ) -> str:
+        if local_files_only:
+            raise errors.LocalEntryNotFoundError("nothing there")
         asked.append(allow_patterns)
         return str(folder)
 
