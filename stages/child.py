@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import ctypes
 import importlib
 import io
 import json
@@ -21,6 +20,7 @@ from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
 from manifests.errors import RowError
+from stages.confine import confine
 from stages.media import Limits
 
 # Arrow starts a thread, and a process with threads may no longer give up its network: the child imports Arrow
@@ -39,13 +39,6 @@ _LENGTH = struct.Struct(">QQ")
 _STDERR_BYTES = 2000
 # No job answers with more than small frames or one image; a child that says otherwise has been taken over.
 _ANSWER_BYTES = 1 << 30
-_CLONE_NEWUSER, _CLONE_NEWNET = 0x10000000, 0x40000000
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
-# Landlock (linux/landlock.h; the same numbers on every architecture). Rights on files are bits: 13 in version
-# 1, then REFER, TRUNCATE, IOCTL_DEV; bits 2 and 3 are to read files and folders. Version 4 brought TCP.
-_LANDLOCK_CREATE_RULESET, _LANDLOCK_RESTRICT_SELF = 444, 446
-_LANDLOCK_FS_BITS = {1: 13, 2: 14, 3: 15, 4: 15}
-_LANDLOCK_READING, _LANDLOCK_TCP = 0b1100, 0b11
 
 
 class Child:
@@ -229,7 +222,8 @@ def _serve(setup: Mapping[str, Any]) -> None:
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
-    _confine(limits, setup["parent"])
+    confine(setup["parent"])
+    _bounded(limits)
     sys.meta_path.insert(0, _WithoutPandas())
     while length := requests.read(_LENGTH.size):
         request = json.loads(requests.read(_LENGTH.unpack(length)[0]))
@@ -266,34 +260,11 @@ def _answer(
     return {}, sink.getvalue()
 
 
-def _confine(limits: Limits, parent: int) -> None:
-    """No new rights, no core, nothing written or run, bounded memory; no network where the kernel lets us."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        sys.exit("the parent ended before its decode child began")
-    libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    if libc.unshare(_CLONE_NEWNET) != 0:
-        libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNET)
-    _only_read(libc)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _bounded(limits: Limits) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
-
-
-def _only_read(libc: ctypes.CDLL) -> None:
-    """Give up for good to write, make, remove or run files and to use TCP, where the kernel has Landlock."""
-    version = libc.syscall(_LANDLOCK_CREATE_RULESET, None, 0, 1)
-    if version < 1:
-        return
-    denied = (1 << _LANDLOCK_FS_BITS.get(version, 16)) - 1 & ~_LANDLOCK_READING
-    rules = struct.pack("=QQ", denied, _LANDLOCK_TCP) if version >= 4 else struct.pack("=Q", denied)
-    ruleset = libc.syscall(_LANDLOCK_CREATE_RULESET, rules, ctypes.c_size_t(len(rules)), 0)
-    if ruleset >= 0:
-        libc.syscall(_LANDLOCK_RESTRICT_SELF, ruleset, 0)
-        os.close(ruleset)
 
 
 def _allow_cpu(more_s: float) -> None:

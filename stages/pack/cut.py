@@ -9,14 +9,15 @@ import re
 import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-from manifests.errors import RowError
-from stages import child, media
+from manifests.errors import RecipeError, RowError
+from stages import child, confine, media
 from stages.base import Map, Row, Work, per_row
 
 # Decoding starts at the last key frame before this time ahead of the clip; what comes too early is dropped.
@@ -49,6 +50,10 @@ class CutMedia(Map):
     audio: Literal["drop", "keep"] = "drop"
     image_quality: int = 95
     max_side_px: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_side_px is not None and self.max_side_px < 2:
+            raise RecipeError(f"pack.max_side_px is {self.max_side_px}, expected 2 or more, or leave it out")
 
     def identity(self) -> dict[str, Any]:
         import PIL
@@ -177,19 +182,23 @@ def _picture_filters(settings: CutMedia, row: Row) -> str:
     size = "crop=trunc(iw/2)*2:trunc(ih/2)*2"
     if settings.max_side_px is not None:
         factor = f"min(1,{settings.max_side_px}/max(iw,ih))"
-        size = f"scale=w='2*trunc(iw*{factor}/2)':h='2*trunc(ih*{factor}/2)'"
+        # Without max(2, …) a side of 0, which the filter takes for the side as it was.
+        size = f"scale=w='max(2,2*trunc(iw*{factor}/2))':h='max(2,2*trunc(ih*{factor}/2))'"
     return f"{keep},{size},format=yuv420p"
 
 
 def run_guarded(command: list[str], *, output: int, deadline_s: float, memory_bytes: int) -> str:
     """Run a program on untrusted media; returns what it printed. `output` is a descriptor that it may write.
 
-    It gets no input, a process group of its own, limits on memory, CPU time and what it writes, no core file.
+    It gets no input, no environment, a process group of its own, limits on memory, CPU time and what it
+    writes, and gives up what `stages.confine` names.
     Raises RowError: `deadline` (the group is killed), `out_of_memory`, `encode_failed` with the first
     of its complaints.
     """
+    confined = [sys.executable, "-I", "-S", confine.__file__, str(os.getpid()), *command]
     process = subprocess.Popen(
-        command,
+        confined,
+        env={},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -1,6 +1,7 @@
 """Clips on their way into a shard: the right frames, at their times, in equal bytes."""
 
 import io
+import ctypes
 import os
 import subprocess
 import sys
@@ -306,6 +307,22 @@ def test_a_program_has_no_input_and_cannot_fill_the_disk(tmp_path: Path) -> None
         guarded(code, memory_bytes=1 << 30)
     core = "import time, resource; time.sleep(0.3); print(resource.getrlimit(resource.RLIMIT_CORE))"
     assert "(0, 0)\n" == guarded(core)
+
+
+def test_a_program_cannot_write_elsewhere(tmp_path: Path) -> None:
+    """Where the kernel has Landlock: no file is made or emptied. No environment and no new rights anywhere."""
+    code = "import os; print(dict(os.environ)); print(open('/proc/self/status').read())"
+    printed = guarded(code)
+    assert printed.startswith("{}\n") or printed.startswith("{'LC_CTYPE'")
+    assert "NoNewPrivs:\t1" in printed
+    if ctypes.CDLL(None).syscall(444, None, 0, 1) < 3:
+        pytest.skip("this kernel lacks Landlock (version 3 and newer)")
+    path = tmp_path / "f"
+    path.write_text("kept")
+    for name in ("f", "g"):
+        with pytest.raises(RowError, match="encode_failed"):
+            guarded(f"open({str(tmp_path / name)!r}, 'w')")
+    assert ("kept", False) == (path.read_text(), (tmp_path / "g").exists())
 
 
 def test_settings_and_versions_decide_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
