@@ -9,9 +9,18 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveInt,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+)
 
 from filters.rules import Rule, check, load_rules, override
 from manifests import columns
@@ -23,6 +32,29 @@ RECIPES = Path(__file__).parent / "recipes"
 EMBEDDED = "default"
 SHIPPED_RULES = Path(__file__).parents[1] / "filters" / "rules.toml"
 T = TypeVar("T")
+
+
+# The arguments of vLLM (EngineArgs of 0.29) that say how it runs and move last bits at most. Quantization,
+# dtypes, processors, other files or a shorter context (RoPE of some models is scaled by it) change words.
+VLLM: Mapping[str, Any] = {
+    "tensor_parallel_size": PositiveInt,
+    "pipeline_parallel_size": PositiveInt,
+    "enable_expert_parallel": bool,
+    "mm_encoder_tp_mode": Literal["weights", "data"],
+    "distributed_executor_backend": Literal["mp", "ray"],
+    "disable_custom_all_reduce": bool,
+    "gpu_memory_utilization": Annotated[float, Field(gt=0, le=1)],
+    "kv_cache_memory_bytes": PositiveInt,
+    "cpu_offload_gb": NonNegativeFloat,
+    "max_num_seqs": PositiveInt,
+    "max_num_batched_tokens": PositiveInt,
+    "enable_chunked_prefill": bool,
+    "async_scheduling": bool,
+    "enforce_eager": bool,
+    "max_parallel_loading_workers": PositiveInt,
+    "safetensors_load_strategy": Literal["lazy", "eager", "prefetch"],
+    "disable_log_stats": bool,
+}
 
 
 class Resources(BaseModel):
@@ -43,8 +75,14 @@ class Resources(BaseModel):
     memory_bytes: int = Field(default=4 << 30, gt=0, description="address space of a decode child")
 
     vllm: dict[str, Any] = Field(
-        default={}, description="how vLLM runs, as its own arguments: tensor_parallel_size, …"
+        default={},
+        description=f"how vLLM runs, as its own arguments, these and no others: {', '.join(VLLM)}",
     )
+
+    @field_validator("vllm")
+    @classmethod
+    def _vllm(cls, given: dict[str, Any]) -> dict[str, Any]:
+        return {name: _argument(name, value) for name, value in given.items()}
 
     @property
     def processes(self) -> int:
@@ -172,11 +210,15 @@ def _stages(step: str, raw: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -
     """One section holds the settings of all stages of its step: a name that two of them share is one setting.
 
     A kind of stage with a `section` of its own is made once for each table in it, one with a `home` of the
-    settings of that step.
+    settings of that step; settings that it `borrows` stand in another step's section only.
     """
     own = {kind.section for kind in kinds if kind.section}
     names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds if not kind.section}
-    here = {name for kind, fields in names.items() for name in fields if not kind.home}
+    here = {name for kind, fields in names.items() for name in fields - _borrowed(kind) if not kind.home}
+    lenders = {key: other for kind in kinds for other, key in kind.borrows}
+    for key in raw.get(step, {}):
+        if key in lenders and key not in here:
+            raise RecipeError(f"[{step}] {key} is a setting of [{lenders[key]}]; write it there")
     if kinds:
         _known(raw.get(step, {}), {*own, *here}, f"setting of [{step}]")
     made: list[Stage] = []
@@ -185,22 +227,47 @@ def _stages(step: str, raw: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -
         if kind.section:
             made += _named(step, section.get(kind.section, {}), kind)
             continue
-        made.append(_model(kind, {key: value for key, value in section.items() if key in names[kind]}, step))
+        given = {key: value for key, value in section.items() if key in names[kind]}
+        given |= {key: raw[other][key] for other, key in kind.borrows if key in raw.get(other, {})}
+        made.append(_model(kind, given, step, lenders))
     return tuple(stage for stage in made if stage.active)
+
+
+def _borrowed(kind: type[Stage]) -> set[str]:
+    return {name for _, name in kind.borrows}
 
 
 def _named(step: str, tables: Any, kind: type[Stage]) -> list[Stage]:
     where = f"{step}.{kind.section}"
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise RecipeError(f"[{where}] holds tables, one a stage: write [{where}.NAME]")
-    return [_model(kind, {**table, "called": name}, f"{where}.{name}") for name, table in tables.items()]
+    made = {
+        f"[{where}.{name}]": _model(kind, {**table, "called": name}, f"{where}.{name}")
+        for name, table in tables.items()
+    }
+    _refuse_alike(made)
+    return list(made.values())
 
 
-def _model(kind: type[T], value: Any, where: str) -> T:
+def _refuse_alike(made: Mapping[str, Stage]) -> None:
+    """Stages, by their sections, write no column that SQL, to which case is nothing, takes for another."""
+    known = {name.casefold(): name for name in columns.COLUMNS}
+    for where, stage in made.items():
+        for name in stage.writes:
+            if name.casefold() in known:
+                fault = f"writes {name}, which SQL cannot tell from {known[name.casefold()]}"
+                raise RecipeError(f"{where} {fault}: case is nothing to it; give the table another name")
+            known[name.casefold()] = f"{name} of {where}"
+
+
+def _model(kind: type[T], value: Any, where: str, lenders: Mapping[str, str] | None = None) -> T:
+    """What the section `where` holds, checked; `lenders` are the sections of settings that are borrowed."""
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError as error:
-        raise RecipeError(f"[{where}] {_sentence(error, kind)}") from error
+        setting = "".join(str(part) for part in error.errors()[0]["loc"][:1])
+        section = (lenders or {}).get(setting, where)
+        raise RecipeError(f"[{section}] {_sentence(error, kind)}") from error
 
 
 def _sentence(error: ValidationError, kind: type[Any]) -> str:
@@ -211,6 +278,18 @@ def _sentence(error: ValidationError, kind: type[Any]) -> str:
             f"unknown key {place!r}; {nearest(place, TypeAdapter(kind).json_schema().get('properties', {}))}"
         )
     return f"{place}: {first['msg']}, found {json.dumps(first['input'], default=str)}"
+
+
+def _argument(name: str, value: Any) -> Any:
+    """The value of an argument of vLLM; raises RecipeError."""
+    if name not in VLLM:
+        raise RecipeError(
+            f"[run.vllm] {name!r} is none of the arguments that only say how vLLM runs; {nearest(name, VLLM)}"
+        )
+    try:
+        return TypeAdapter(VLLM[name]).validate_python(value)
+    except ValidationError as error:
+        raise RecipeError(f"[run.vllm] {name}: {error.errors()[0]['msg']}, found {value!r}") from error
 
 
 def _rules(section: Mapping[str, Any]) -> tuple[Rule, ...]:

@@ -45,7 +45,8 @@ REPORT = pa.schema(
         ("said", pa.string()),
     ]
 )
-# A full disk, a lost mount or a broken GPU is no property of a row: the run ends, and nothing is recorded against the rows.
+# A full disk, a lost mount or a broken GPU is no property of a row: the run ends, nothing is recorded against
+# rows.
 _MACHINE_ERRORS = {
     errno.ENOSPC,
     errno.EDQUOT,

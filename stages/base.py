@@ -29,10 +29,11 @@ class Stage:
     `reads` and `writes` name columns of `manifests.columns`; the worker hands over `id` and what is read,
     nothing else, and refuses a result that lacks or adds a column. `side` columns are fetched from their own
     files. A stage with a `section` stands in a recipe once for each table in [STEP.SECTION.NAME]; one with a
-    `home` takes its settings from that other step's section, and those in `borrows`, as (step, setting), are
-    another step's too. Settings named in `selects` say which rows are
-    meant (`applies`) and change no result: they enter no fingerprint. Nor do `resources`, which say how the
-    work is done: batches, threads and engines move last bits of numbers, not what is measured.
+    `home` takes its settings from that other step's section, and those in `borrows`, as (step, setting),
+    from another's: a field of that name and default, not to be set in its own section. Settings named in
+    `selects` say which rows are meant (`applies`) and change no result: they enter no fingerprint. Nor do
+    `resources`, which say how the work is done: batches, threads and engines move last bits of numbers, not
+    what is measured.
     """
 
     section: ClassVar[str] = ""

@@ -21,6 +21,7 @@ PLACEHOLDERS = {"video": "<video>", "image": "<image>"}
 # What a placeholder becomes in the text of a Qwen2-VL model; each pad stands for all tokens of the media.
 _PADS = {"video": "<|video_pad|>", "image": "<|image_pad|>"}
 _AROUND = "<|vision_start|>{}<|vision_end|>"
+_MARKS = {*_PADS.values(), *_AROUND.split("{}")}
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "chat_template.json")
 
 
@@ -155,7 +156,8 @@ def text_tokens(tokenizer: Any, conversation: Iterable[Mapping[str, str]]) -> in
 
 def special_tokens(tokenizer: Any) -> list[str]:
     """What stands for turns and media, not the plain words that some tokenizers add."""
-    return sorted(token.content for token in tokenizer.added_tokens_decoder.values() if token.special)
+    added = tokenizer.added_tokens_decoder.values()
+    return sorted(token.content for token in added if token.special or token.content in _MARKS)
 
 
 def open_tokenizer(name: str) -> Any:

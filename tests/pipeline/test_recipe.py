@@ -1,12 +1,17 @@
 """A recipe is checked whole before anything starts, and every error offers a way on."""
 
+import ast
+import dataclasses
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from filters.rules import JUDGED, ROUTED
 from manifests.errors import RecipeError
+from pipeline.context import JUDGES
 from pipeline.drive import checked_recipe, known_steps
-from pipeline.recipe import check_graph, load
+from pipeline.recipe import VLLM, check_graph, load
 from pipeline.steps import GIVEN, SHAPES
 from stages.base import Map
 
@@ -32,6 +37,8 @@ def test_settings_go_over_the_recipe() -> None:
         ("split.detectr=content", r"'detectr'; did you mean 'detector'\?"),
         ("split.detector=sharp", r"detector: .*'adaptive'"),
         ("split.min_shot_s=long", "min_shot_s: .*number"),
+        ("score.clip_dtype=auto", "clip_dtype: .*'float32', 'bfloat16' or 'float16', found .auto"),
+        ("caption.captioner_dtype=auto", "captioner_dtype: .*'bfloat16'"),
         ("run.wrkers=2", r"'wrkers'; did you mean 'workers'\?"),
         ("filter.not_blak.max=1", "not_blak"),
         ("filter.not_black.mx=1", "mx"),
@@ -40,12 +47,63 @@ def test_settings_go_over_the_recipe() -> None:
         ("nonsense", "section.key=value"),
         ("dedup.radius_bits=20", "wider than dedup.graph_radius_bits = 12"),
         ("split=3", "split"),
+        ("run.vllm={tensor_paralel_size=2}", r"'tensor_paralel_size'.*did you mean 'tensor_parallel_size'\?"),
+        ("run.vllm.tensor_parallel_size=0", r"\[run.vllm\] tensor_parallel_size: .*greater than 0, found 0"),
+        ("run.vllm.gpu_memory_utilization=90", "gpu_memory_utilization: .*, found 90"),
+        ("run.vllm=2", "vllm: .*dictionary"),
     ],
 )
 def test_wrong_settings_offer_the_nearest(setting: str, words: str) -> None:
     """An unknown name or a wrong value is an error before any work, with what would be right."""
     with pytest.raises(RecipeError, match=words):
         checked_recipe(settings=[setting])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "code_revision",
+        "dtype",
+        "generation_config",
+        "hf_overrides",
+        "kv_cache_dtype",
+        "limit_mm_per_prompt",
+        "max_model_len",
+        "mm_processor_kwargs",
+        "model",
+        "override_generation_config",
+        "quantization",
+        "revision",
+        "seed",
+        "speculative_config",
+        "tokenizer",
+        "trust_remote_code",
+        "video_pruning_rate",
+    ],
+)
+def test_what_vllm_says_is_no_resource(name: str) -> None:
+    """[run] enters no fingerprint: an argument of vLLM that may change words is refused there."""
+    with pytest.raises(RecipeError, match=f"'{name}' is none of the arguments that only say how vLLM runs"):
+        checked_recipe(settings=[f"run.vllm.{name}='x'"])
+
+
+def test_how_vllm_runs_is_said_in_its_own_words() -> None:
+    """What may be said are arguments of the vLLM that is installed; what is not said is left to it."""
+    settings = ["run.vllm={tensor_parallel_size=2, gpu_memory_utilization=0.5}"]
+    expected = {"tensor_parallel_size": 2, "gpu_memory_utilization": 0.5}
+    assert expected == checked_recipe(settings=settings).resources.vllm
+    found = find_spec("vllm")
+    if found is None or not found.submodule_search_locations:
+        pytest.skip("vLLM is not installed")
+    # Read, as to import it takes seconds.
+    source = (Path(found.submodule_search_locations[0]) / "engine" / "arg_utils.py").read_text()
+    (arguments,) = (
+        n for n in ast.parse(source).body if isinstance(n, ast.ClassDef) and n.name == "EngineArgs"
+    )
+    known = {
+        n.target.id for n in arguments.body if isinstance(n, ast.AnnAssign) and isinstance(n.target, ast.Name)
+    }
+    assert set() == set(VLLM) - known
 
 
 def test_missing_and_broken_recipes(tmp_path: Path) -> None:
@@ -99,6 +157,59 @@ def test_settings_of_a_stage_at_home_elsewhere_are_refused_here() -> None:
     """New captions are scored by the model of [score]: there is no second place to name one."""
     with pytest.raises(RecipeError, match="clip_model"):
         checked_recipe(settings=["caption.clip_model=embedded"])
+
+
+def test_a_borrowed_setting_stands_with_its_lender_only() -> None:
+    """A mix counts what pack will write: one setting, in [pack], of one default and one error."""
+    mix, pack = (checked_recipe(settings=["pack.max_side_px=75"]).stages[step] for step in ("mix", "pack"))
+    assert [75, 75] == [stage.settings()["max_side_px"] for stage in (mix[0], pack[0])]
+    with pytest.raises(RecipeError, match=r"\[mix\] max_side_px is a setting of \[pack\]; write it there"):
+        checked_recipe(settings=["mix.max_side_px=75"])
+    with pytest.raises(RecipeError, match=r"^\[pack\] max_side_px: .*, found \"large\""):
+        checked_recipe(settings=["pack.max_side_px=large"])
+
+
+def test_what_is_borrowed_is_lent_with_the_same_default() -> None:
+    """A lender's setting that is left out means the same to the one who borrows it."""
+    borrowed = [
+        (kind, step, name) for kinds in SHAPES.values() for kind in kinds for step, name in kind.borrows
+    ]
+    assert borrowed
+    for kind, step, name in borrowed:
+        lent = [f.default for k in SHAPES[step] for f in dataclasses.fields(k) if f.name == name]
+        assert lent == [f.default for f in dataclasses.fields(kind) if f.name == name]
+
+
+def test_rules_follow_the_steps_that_judge_them() -> None:
+    """What a rule may say of its step and route is what the steps do."""
+    assert set(JUDGED) == {after for followed in JUDGES.values() for after in followed}
+    assert ROUTED == JUDGES["filter"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Named(Map):
+    """Writes the column that its table is called."""
+
+    section = "named"
+    called: str = ""
+
+    @property
+    def writes(self) -> tuple[str, ...]:  # type: ignore[override]  # Elsewhere a constant of the class.
+        return (self.called,)
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["nsfw", "NSFW"], r"^\[score.named.NSFW\] writes NSFW, .* from nsfw of \[score.named.nsfw\]"),
+        (["Fps"], r"^\[score.named.Fps\] writes Fps, which SQL cannot tell from fps"),
+    ],
+)
+def test_columns_that_sql_takes_for_one_are_refused(names: list[str], message: str) -> None:
+    """DuckDB compares names without case: the second section is named, and the column that it would hide."""
+    settings = [f"score.named.{name}={{}}" for name in names]
+    with pytest.raises(RecipeError, match=message):
+        load("default", {**SHAPES, "score": (*SHAPES["score"], Named)}, settings)
 
 
 def test_threshold_of_another_model_is_refused() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -196,3 +197,75 @@ def test_unread_files_are_failed_assets() -> None:
         verdict["reason"],
         verdict["detail"],
     )
+
+
+@pytest.mark.timeout(10)
+def test_a_pipe_is_a_failure_and_opens_nothing(tmp_path: Path) -> None:
+    """Only plain files are read: a pipe named like a text, a picture or a tar does not hold the run up."""
+    fill(tmp_path, a__mp4=b"v")
+    for name in ("a.txt", "b.jpg", "c.tar"):
+        os.mkfifo(tmp_path / name)
+    found = listed(tmp_path)
+    assert None is found["a.mp4"].error
+    assert ["not_a_file"] * 3 == [
+        str(found[name].error).partition(":")[0] for name in ("a.txt", "b.jpg", "c.tar")
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"text": "\\ud800"}',
+        b'{"text": "a", "n": ' + b"9" * 5000 + b"}",
+        b'{"text": ' + b"[" * 100_000,
+        b'{"text": ' + b"[" * 900 + b"]" * 900 + b"}",
+        b"\xff\xfe",
+    ],
+    ids=["half a character", "huge integer", "deep", "deep and whole", "no UTF-8"],
+)
+def test_hostile_sidecars_fail_alone(tmp_path: Path, content: bytes) -> None:
+    """A sidecar that no reader takes is an error of its own, in a folder and in a tar, not the run's end."""
+    fill(tmp_path, a__jpg=b"i", a__json=content, b__jpg=b"j", b__txt=b"fine")
+    tar_of(tmp_path / "s.tar", ("k.jpg", b"J"), ("k.json", content), ("l.jpg", b"L"))
+    found = listed(tmp_path)
+    if not content.startswith(b'{"text": ' + b"[" * 900 + b"]"):
+        assert str(found["a.json"].error).startswith("bad_sidecar: ")
+        assert str(found["s.tar/k.json"].error).startswith("bad_sidecar: ")
+    assert ("fine",) == found["b.jpg"].texts
+    assert None is found["s.tar/l.jpg"].error
+    json.dumps(entry_table(found.values()).to_pylist())
+
+
+def test_a_json_beside_a_tar_is_no_text_of_its_members(tmp_path: Path) -> None:
+    """A tar or a list holds samples and is none: what lies beside it describes it, and captions nothing."""
+    tar_of(tmp_path / "00.tar", ("k.jpg", b"J"))
+    fill(tmp_path, **{"00__json": b'{"text": "of the shard"}', "00__txt": b"too", "00__parquet": b"P"})
+    fill(tmp_path, **{"01__json": b'{"text": "of the film"}', "01__mp4": b"v", "01__csv": b"path"})
+    found = listed(tmp_path)
+    assert () == found["00.tar/k.jpg"].texts
+    assert "media" == found["00.json"].role
+    assert ("of the film",) == found["01.mp4"].texts
+    assert () == found["01.csv"].texts
+
+
+def test_the_same_folder_twice_is_the_folder(tmp_path: Path) -> None:
+    """A folder named twice, or with a list or a pattern of it, gives each file once, with all texts."""
+    fill(tmp_path, a__jpg=b"i", a__txt=b"one", b__jpg=b"j")
+    (tmp_path / "list.csv").write_text("path,caption\na.jpg,two\n")
+    once = list_entries(str(tmp_path), "main")
+    others = [*list_entries(str(tmp_path / "list.csv"), "main"), *list_entries(f"{tmp_path}/*.txt", "main")]
+    assert entry_table(once) == entry_table([*once, *once])
+    both = entry_table([*once, *others])
+    assert both == entry_table([*others, *once]).take(
+        [entry_table([*others, *once])["id"].to_pylist().index(i) for i in both["id"].to_pylist()]
+    )
+    assert entry_table(once)["id"] == both["id"]
+    rows = {row["source_uri"]: row for row in both.to_pylist()}
+    assert (["one", "two"], "text") == (rows["a.jpg"]["source_texts"], rows["a.txt"]["role"])
+
+
+def test_one_name_twice_unread_is_one_failure() -> None:
+    """Two unreadable files of one name, by different roads, are one failed asset with one verdict."""
+    entries = [Entry("a.jpg", "main", path, error="unreadable: gone") for path in ("x", "y")]
+    sources = gather.gather_sources(hashed(*entries))
+    assert (2, 1, 1) == (len(sources), len(gather.gather_assets(sources)), len(gather.unread(sources)))

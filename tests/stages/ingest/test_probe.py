@@ -8,11 +8,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from manifests import columns
-from stages.ingest.probe import ProbeAsset
+from stages import child
+from stages.ingest.probe import FACTS, ProbeAsset
 from tests.stages.conftest import draw
 
 
@@ -273,3 +275,20 @@ def test_damage_never_ends_the_decoder(tmp_path: Path) -> None:
         (facts,) = probe(damaged)
         found = str(facts["error"]).partition(":")[0]
         assert facts["kind"] or (found in REASONS and found not in ("decoder_crashed", "deadline")), damaged
+
+
+def test_a_large_file_has_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every packet is read: 50 GB may take 5000 s more than an empty file, at 10 MB a second."""
+    given: list[float] = []
+
+    def call(_: object, job: str, *, deadline_s: float, **arguments: object) -> pa.Table:
+        given.append(deadline_s)
+        return columns.table([{"kind": "other"}], FACTS)
+
+    monkeypatch.setattr(child.Child, "call", call)
+    rows = [
+        {"id": str(size), "location": {"path": "x", "offset": None, "size": size}, "source_uri": "x"}
+        for size in (0, 50_000_000_000)
+    ]
+    ProbeAsset().open()(columns.table(rows, ["id", "location", "source_uri"]))
+    assert [60.0, 5060.0] == given

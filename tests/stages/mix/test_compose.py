@@ -82,13 +82,15 @@ def test_prompts_that_forge_media_are_refused(tokenizer: str) -> None:
 
 
 def test_plain_words_of_a_tokenizer_are_no_tags(tmp_path: Path) -> None:
-    """Some tokenizers add blank lines as tokens: a text may hold them."""
+    """Some tokenizers add blank lines as tokens: a text may hold them, but no mark of media."""
     folder = byte_tokenizer(tmp_path / "words", PARTS)
     spaced = Tokenizer.from_file(f"{folder}/tokenizer.json")
-    spaced.add_tokens(["\n\n"])
+    spaced.add_tokens(["\n\n", "<|image_pad|>"])
     spaced.save(f"{folder}/tokenizer.json")
-    (row,) = made(ComposeSamples(tokenizer=folder), {**STILL, "text": "A cat.\n\nIt sleeps."})
-    assert row["error"] is None
+    texts = ("A cat.\n\nIt sleeps.", "A cat.<|image_pad|>")
+    blank, mark = made(ComposeSamples(tokenizer=folder), *({**STILL, "text": text} for text in texts))
+    assert blank["error"] is None
+    assert "tag_in_text: the text holds <|image_pad|>" in str(mark["error"])
 
 
 @pytest.mark.parametrize("tag", ["<image>", "<video>", "<|im_end|>", "<|video_pad|>"])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from manifests.errors import RecipeError
@@ -204,3 +205,23 @@ def test_a_name_that_is_no_model_is_told() -> None:
         check("embeded")
     with pytest.raises(RecipeError, match="no model folder"):
         check("./nowhere")
+    with pytest.raises(RecipeError, match="lacks a revision"):
+        check("owner/name@")
+
+
+def test_a_broken_off_download_passes_so_that_it_is_resumed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights came, the tokenizer did not: a name on a hub is judged when it has been fetched."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    place = tmp_path / "models--owner--name"
+    (place / "refs").mkdir(parents=True)
+    (place / "refs" / "main").write_text("a" * 40)
+    shutil.copytree(folder, place / "snapshots" / ("a" * 40))
+    check("owner/name")
+    fetch("owner/name")
+    (place / "snapshots" / ("a" * 40) / "tokenizer.json").unlink()
+    check("owner/name")
+    with pytest.raises(RecipeError, match=r"lacks one of tokenizer\.json"):
+        fetch("owner/name")

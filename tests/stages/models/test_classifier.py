@@ -142,3 +142,6 @@ def test_a_word_is_no_classifier() -> None:
     """A hub's names have an owner."""
     with pytest.raises(RecipeError, match="no classifier 'nsfw': write a folder or a hub's owner/name"):
         Classifier("nsfw", "dog").check()
+    Classifier("owner/nsfw@refs/pr/4", "dog").check()
+    with pytest.raises(RecipeError, match="lacks a revision"):
+        Classifier("owner/nsfw@", "dog").check()

@@ -191,3 +191,16 @@ def test_names_stand_for_hub_models() -> None:
     assert {"model": "hub:owner/none"} == OpenClip("hf-hub:owner/none").identity()
     assert "hf-hub:owner/none" == OpenClip("hf-hub:owner/none").label
     assert OpenClip("hf-hub:owner/none").dimension is None
+    assert {"model": "hub:owner/none@v1"} == OpenClip("hf-hub:owner/none@v1").identity()
+    assert "hf-hub:owner/none" == OpenClip("hf-hub:owner/none@v1").label
+
+
+def test_open_clips_names_take_a_revision_of_their_hub() -> None:
+    """It follows the weights; nothing after the @ is told before any work."""
+    OpenClip("ViT-L-14/openai@v1").check()
+    (plain,) = OpenClip("ViT-L-14/openai").identity().values()
+    assert {"model": f"{plain}@v1"} == OpenClip("ViT-L-14/openai@v1").identity()
+    assert "ViT-L-14/openai" == OpenClip("ViT-L-14/openai@v1").label
+    for model in ("ViT-L-14/openai@", "hf-hub:owner/none@"):
+        with pytest.raises(RecipeError, match="lacks a revision"):
+            OpenClip(model).check()

@@ -1,5 +1,6 @@
 """Batches of one shape, halved when memory runs out; device, precision and threads as the recipe says."""
 
+import sys
 from typing import Any, get_args
 
 import numpy as np
@@ -106,6 +107,12 @@ def test_other_errors_are_no_matter_of_memory() -> None:
 def test_trouble_of_a_device_is_no_trouble_of_rows(error: Exception, expected: bool) -> None:
     """What every row after it would meet too."""
     assert expected == machine_trouble(error)
+
+
+def test_where_torch_is_not_there_is_no_trouble_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is not imported to look: most workers never need it."""
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert not machine_trouble(RuntimeError("CUDA error: unspecified launch failure"))
 
 
 def test_precision_is_the_recipes() -> None:

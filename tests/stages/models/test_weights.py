@@ -138,19 +138,25 @@ def in_cache(folder: Path, tmp_path: Path, *names: str, revision: str = "main") 
     return snapshot
 
 
+def sharded(*parts: str) -> str:
+    """The index of weights in so many files."""
+    return json.dumps({"weight_map": {f"w{n}": part for n, part in enumerate(parts)}})
+
+
 def test_a_broken_off_download_is_no_model(folder: Path, tmp_path: Path) -> None:
     """Weights and every part that the index names must lie in the cache; then no hub is asked."""
     found = in_cache(folder, tmp_path, "config.json")
     assert (found, None) == (weights.snapshot("owner/name"), weights.cached("owner/name"))
     with pytest.raises(
-        RecipeError, match="a part of the model 'owner/name', and its hub did not give the rest"
+        RecipeError, match="a part of the captioner 'owner/name', and its hub did not give the rest"
     ):
         weights.fetch("owner/name")
-    index = {"weight_map": {"w": "model.safetensors", "v": "other.safetensors"}}
-    (found / "model.safetensors.index.json").write_text(json.dumps(index))
-    shutil.copy(folder / "model.safetensors", found)
+    (found / "model.safetensors.index.json").write_text(sharded("model-1.safetensors", "model-2.safetensors"))
+    shutil.copy(folder / "model.safetensors", found / "model-1.safetensors")
     assert weights.cached("owner/name") is None
-    shutil.copy(folder / "model.safetensors", found / "other.safetensors")
+    with pytest.raises(RecipeError, match="a part of the captioner 'owner/name'"):
+        weights.fetch("owner/name")
+    shutil.copy(folder / "model.safetensors", found / "model-2.safetensors")
     assert found == weights.cached("owner/name") == weights.fetch("owner/name")
 
 
@@ -162,6 +168,116 @@ def test_a_revision_is_pinned(folder: Path, tmp_path: Path) -> None:
     assert (main, old) == (weights.fetch("owner/name"), weights.fetch("owner/name@v1"))
     assert weights.identity("owner/name") != weights.identity("owner/name@v1")
     assert "owner/name" == weights.label("owner/name@v1")
+
+
+def test_a_revision_is_named_after_the_at(folder: Path, tmp_path: Path) -> None:
+    """Branch, tag or commit; the commit that it stands for is known of what is cached whole."""
+    assert ("owner/name", "refs/pr/4") == weights.named("owner/name@refs/pr/4")
+    assert ("owner/name", None) == weights.named("owner/name")
+    with pytest.raises(RecipeError, match="'owner/name@' lacks a revision"):
+        weights.named("owner/name@")
+    assert weights.commit("owner/name@v1") is None
+    found = in_cache(folder, tmp_path, "config.json", "model.safetensors", revision="v1")
+    assert found.name == weights.commit("owner/name@v1") == weights.commit(f"owner/name@{found.name}")
+    assert (None, None) == (weights.commit("owner/name"), weights.commit(str(folder)))
+
+
+def listed(snapshot: Path, *names: str) -> None:
+    """What the hub has at a commit, as a download notes it in the cache before it begins."""
+    place = snapshot.parents[1] / "trees" / f"{snapshot.name}.json"
+    place.parent.mkdir(exist_ok=True)
+    files = {name: {"size": 1, "blob_id": "0" * 40} for name in names}
+    place.write_text(json.dumps({"format_version": 1, "files": files}))
+
+
+class Hub:
+    """In place of a hub's download: gives a folder's files of a commit, and lists them."""
+
+    def __init__(self, folder: Path, snapshot: Path) -> None:
+        self.folder, self.snapshot = folder, snapshot
+        self.asked: list[str | None] = []
+        self._cached = huggingface_hub.snapshot_download
+
+    def __call__(
+        self, name: str, *, revision: str | None, allow_patterns: list[str], local_files_only: bool = False
+    ) -> str:
+        if local_files_only:
+            patterns = allow_patterns
+            return self._cached(name, revision=revision, allow_patterns=patterns, local_files_only=True)
+        self.asked.append(revision)
+        shutil.copytree(self.folder, self.snapshot, dirs_exist_ok=True)
+        listed(self.snapshot, *(file.name for file in self.folder.iterdir()))
+        return str(self.snapshot)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["listed", "unlisted"])
+def test_a_broken_off_download_is_resumed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, known: bool
+) -> None:
+    """Some files are there: the hub is asked for the rest, once; then it is not asked again."""
+    found = in_cache(folder, tmp_path, "config.json")
+    if known:
+        listed(found, "config.json", "model.safetensors")
+    hub = Hub(folder, found)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    assert [found, found] == [weights.fetch("owner/name"), weights.fetch("owner/name")]
+    assert [None] == hub.asked
+
+
+def test_what_another_program_brought_is_completed(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Config and weights lie in the cache, the tokenizer does not, and nothing tells that there is one: the
+    hub is asked for the rest of that very commit, and what is there is used where it does not answer."""
+    (folder / "tokenizer.json").write_text("{}")
+    found = in_cache(folder, tmp_path, "config.json", "model.safetensors")
+    assert found == weights.fetch("owner/name")
+    hub = Hub(folder, found)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    assert [found, found] == [weights.fetch("owner/name"), weights.fetch("owner/name")]
+    assert [found.name] == hub.asked
+    assert (found / "tokenizer.json").is_file()
+
+
+def test_a_tokenizer_is_fetched_without_weights(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is whole by itself, and the hub is not asked again; the model of that name is not there by it."""
+    found = in_cache(folder, tmp_path, "config.json")
+    with pytest.raises(RecipeError, match="a part of the tokenizer 'owner/name'"):
+        weights.fetch("owner/name", "tokenizer")
+    (found / "tokenizer.json").write_text("{}")
+    listed(found, "config.json", "tokenizer.json", "model.safetensors")
+    hub = Hub(folder, found)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", hub)
+    assert found == weights.cached("owner/name", "tokenizer") == weights.fetch("owner/name", "tokenizer")
+    assert [] == hub.asked
+    assert weights.cached("owner/name") is None
+    assert found == weights.fetch("owner/name")
+
+
+def test_an_index_that_is_not_loaded_counts_for_nothing(folder: Path, tmp_path: Path) -> None:
+    """Parts for transformers in a repository of open_clip's, which nobody asked for; parts beside a whole."""
+    found = in_cache(folder, tmp_path, "config.json", "model.safetensors")
+    (found / "model.safetensors.index.json").write_text(sharded("model-1.safetensors"))
+    assert found == weights.cached("owner/name")
+    (found / "model.safetensors").rename(found / "open_clip_model.safetensors")
+    assert (found, None) == (weights.cached("owner/name", "clip"), weights.cached("owner/name"))
+
+
+def test_a_folder_lacks_no_part_of_its_weights(folder: Path) -> None:
+    """A part that the index names and that was not copied is told before any work; so is a broken index."""
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(sharded("model-1.safetensors", "model-2.safetensors"))
+    with pytest.raises(RecipeError, match=r"lacks model-2\.safetensors: .*copy them from its source"):
+        weights.check_folder(folder)
+    index.write_text(sharded("model-1.safetensors"))
+    assert {"w": (2, 3)} == weights.check_folder(folder)
+    for broken in ("{", "[]", "{}", '{"weight_map": null}'):
+        index.write_text(broken)
+        with pytest.raises(RecipeError, match=r"model\.safetensors\.index\.json is no index of weights"):
+            weights.check_folder(folder)
 
 
 def _unknown() -> Exception:

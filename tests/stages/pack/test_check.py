@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stages.pack import cards, shard
-from stages.pack.check import check_dataset
+from stages.pack.check import check_dataset, findings
 from stages.pack.shard import Sample
 
 Write = Callable[..., Path]
@@ -81,7 +81,7 @@ def test_a_truncated_tar_is_found(folder: Path, kept: int) -> None:
 def test_a_missing_file_is_found(folder: Path, ending: str) -> None:
     """Each of the four files of a shard is missed."""
     (folder / f"shards/000001{ending}").unlink()
-    assert f"shards/000001{ending} is missing; write the shard again" in check_dataset(folder)
+    assert f"shards/000001{ending} is missing" in check_dataset(folder)
 
 
 def test_an_extra_shard_is_found(folder: Path) -> None:
@@ -137,11 +137,32 @@ def test_wrong_counts_are_found(folder: Path) -> None:
     for path in ("index.json", "shards/sizes.json", ".nv-meta/.info.json"):
         content = (folder / path).read_text()
         (folder / path).write_text(content.replace(": 3", ": 4"))
-        assert [f"{path} is not what dataset.json says; pack again"] == check_dataset(folder)
+        assert [f"{path} is not what dataset.json says"] == check_dataset(folder)
         (folder / path).write_text(content)
     summary = json.loads((folder / "dataset.json").read_text())
     (folder / "dataset.json").write_text(json.dumps({**summary, "samples": 6}))
     assert "does not add up" in " ".join(check_dataset(folder))
+
+
+@pytest.mark.parametrize(
+    "name", [TAR, "shards/000000.tar.idx", "shards/000000_stats.json", "index.json", ".nv-meta/split.yaml"]
+)
+def test_the_broken_file_is_blamed(folder: Path, name: str) -> None:
+    """Each finding names the file that is to be written again, not the good one that it was compared with."""
+    flip(folder / name, 700)
+    assert {name} == {finding.path for finding in findings(folder)}
+
+
+def test_dataset_json_is_blamed_for_what_it_says_wrong_of_a_parquet(folder: Path) -> None:
+    """A parquet of the right digest is right; so is a tar of the digest that its parquet has."""
+    summary = json.loads((folder / "dataset.json").read_text())
+    summary["shards"][0]["tar_sha256"] = "0" * 64
+    (folder / "dataset.json").write_bytes(cards.written(summary))
+    assert {"dataset.json", "croissant.json"} == {finding.path for finding in findings(folder)}
+    seal(folder)
+    edit(folder / PARQUET, "width_px", lambda values: pc.add(values, 1))
+    seal(folder)
+    assert {PARQUET} == {finding.path for finding in findings(folder)}
 
 
 def test_a_folder_that_is_no_dataset_is_one_finding(tmp_path: Path) -> None:

@@ -67,6 +67,13 @@ def test_each_table_of_a_recipe_is_a_classifier(stage: ClassifyFrames, tmp_path:
         each.check()
 
 
+def test_names_that_differ_in_case_are_refused() -> None:
+    """Their columns would be one to DuckDB."""
+    settings = [f"score.classify.{name}.label=cat" for name in ("nsfw", "NSFW")]
+    with pytest.raises(RecipeError, match=r"^\[score.classify.NSFW\] writes class_NSFW, .* class_nsfw of"):
+        load("default", SHAPES, settings)
+
+
 def test_the_fingerprint_is_of_the_models_content(stage: ClassifyFrames, tmp_path: Path) -> None:
     """Where a model lies does not matter; its label and pooling do."""
     there = shutil.copytree(stage.model, tmp_path / "pets")
