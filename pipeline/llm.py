@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.model import BESIDE, ModelWork
 from pipeline.worker import REPORT, checked, results_of
 from stages.base import Tensors
 from stages.caption.captions import CaptionClips
-from stages.models import weights
+from stages.models import captioner, weights
 from stages.models.captioner import video_metadata
 from stages.models.protocols import Caption
 
@@ -42,7 +43,7 @@ def captioned(
     Prompt and pixels are those that the captioner in process gets, and the model's own processor sees them
     inside the engine. A row that the engine refuses fails as `caption_failed`, its neighbours are answered.
     One model call is counted for each batch that is written; the engine's own CPU seconds are not. `options`
-    are arguments of vLLM (`tensor_parallel_size`, …); what decides the words cannot be changed by them.
+    are the arguments of vLLM that `recipe.VLLM` lists, which leave the words as they are.
     """
     stage = work.stage
     assert isinstance(stage, CaptionClips)
@@ -100,7 +101,7 @@ def _asked(stage: CaptionClips) -> _Asked:
     import transformers
 
     library: Any = transformers  # Much of it is untyped.
-    source = _source(stage)
+    source = str(captioner.local(stage.captioner))
     processor = library.AutoProcessor.from_pretrained(source, trust_remote_code=False)
     shown = [(True, stage.caption_frames), (False, 1)]
     prompts = {
@@ -123,8 +124,12 @@ def _ends(library: Any, source: str) -> list[int]:
 
 def _source(stage: CaptionClips) -> str:
     """A folder, or a name that every machine of a cluster finds on the hub or in its cache."""
-    folder = weights.folder(stage.captioner, "captioner")
-    return str(folder.absolute()) if folder else stage.captioner
+    folder = _folder(stage)
+    return str(folder.absolute()) if folder else weights.named(stage.captioner)[0]
+
+
+def _folder(stage: CaptionClips) -> Path | None:
+    return weights.folder(stage.captioner, "captioner")
 
 
 def _config(
@@ -163,16 +168,19 @@ def _engine(stage: CaptionClips, gpus: int, options: Mapping[str, Any]) -> dict[
         "enable_prefix_caching": False,
         "disable_log_stats": True,
     }
-    # -1: as long as the cache allows.
-    small = {"max_model_len": -1, "max_num_seqs": stage.batch, "enforce_eager": True}
-    return {**made, **({} if gpus else small), **options, **_fixed(stage, gpus)}
+    small = {"max_num_seqs": stage.batch, "enforce_eager": True}
+    return {**made, **({} if gpus else small), **options, **_fixed(stage)}
 
 
-def _fixed(stage: CaptionClips, gpus: int) -> dict[str, Any]:
-    auto = "bfloat16" if gpus else "float32"
+def _fixed(stage: CaptionClips) -> dict[str, Any]:
+    revision = weights.commit(stage.captioner) if _folder(stage) is None else None
     return {
-        "dtype": auto if stage.captioner_dtype == "auto" else stage.captioner_dtype,
+        "revision": revision,
+        "tokenizer_revision": revision,
+        "dtype": stage.captioner_dtype,
         "seed": 0,
+        # As long as the cache allows, up to the model's own length.
+        "max_model_len": -1,
         "load_format": "safetensors",
         "trust_remote_code": False,
         # Nothing is sampled, whatever the model's own defaults.
@@ -186,7 +194,7 @@ def _environment(stage: CaptionClips, gpus: int) -> dict[str, str]:
     quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
     # A forked child would not carry the mark by which the leash finds it.
     made = {**quiet, "VLLM_WORKER_MULTIPROC_METHOD": "spawn"}
-    if weights.folder(stage.captioner, "captioner"):
+    if _folder(stage):
         made["HF_HUB_OFFLINE"] = "1"
     if gpus:
         return made

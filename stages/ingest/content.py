@@ -81,7 +81,7 @@ def _digest(row: Row) -> str:
     try:
         with Path(location["path"]).open("rb") as handle:
             handle.seek(location["offset"] or 0)
-            while left and (chunk := handle.read(min(left, CHUNK_BYTES))):
+            while left > 0 and (chunk := handle.read(min(left, CHUNK_BYTES))):
                 found.update(chunk)
                 left -= len(chunk)
     except OSError as error:

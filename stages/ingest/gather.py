@@ -47,11 +47,13 @@ def gather_assets(sources: pa.Table) -> pa.Table:
 
 
 def unread(sources: pa.Table) -> pa.Table:
-    """Failed verdicts of the assets whose bytes could not be read or were refused."""
+    """Failed verdicts of the assets whose bytes could not be read or were refused: one each, although several
+    sources of one name may have failed."""
     bad = sources.filter(pc.and_(pc.equal(sources["role"], "media"), pc.is_valid(sources["error"])))
+    errors = dict(sorted(zip(bad["asset_id"].to_pylist(), bad["error"].to_pylist(), strict=True)))
     rows = [
-        {"id": row["asset_id"], "step": "ingest", "fate": "failed", "reason": reason, "detail": detail}
-        for row in bad.to_pylist()
-        for reason, _, detail in [row["error"].partition(": ")]
+        {"id": asset, "step": "ingest", "fate": "failed", "reason": reason, "detail": detail}
+        for asset, error in errors.items()
+        for reason, _, detail in [error.partition(": ")]
     ]
     return pa.Table.from_pylist(rows, schema=verdicts.SCHEMA)

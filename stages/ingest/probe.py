@@ -38,12 +38,16 @@ IMAGE_NAMES = {
 MISSING_SHARE, MISSING_S = 0.1, 1.0
 # Frame times are uneven when their steps differ by more than this share of the usual step and than rounding.
 UNEVEN_SHARE, ROUNDING_TICKS = 0.1, 2
+# Every packet is read, so a deadline must grow with the file. An assumption, not a measurement: no storage
+# that holds a corpus gives one reader less than this (a tenth of one hard disk, 80 Mbit/s of a network).
+SLOWEST_BYTES_PER_S = 10_000_000
 
 
 class ProbeAsset(Map):
     """Kind and facts of an asset. Audio, text, documents and unknown content are told by kind, not failed.
 
     Fails rows whose content is not what the name says, is cut off, or is outside the limits (media.REASONS).
+    The deadline of a row grows with its bytes, by SLOWEST_BYTES_PER_S.
     """
 
     reads = ("location", "source_uri")
@@ -51,9 +55,10 @@ class ProbeAsset(Map):
 
     def open(self) -> Work:
         def probe(row: Row) -> Iterator[Row]:
-            limits = child.decoder().limits
+            decoder = child.decoder()
+            deadline_s = decoder.limits.deadline_s + (row["location"]["size"] or 0) / SLOWEST_BYTES_PER_S
             arguments = {"location": row["location"], "source_uri": row["source_uri"]}
-            yield from child.decoder().call("probe", deadline_s=limits.deadline_s, **arguments).to_pylist()
+            yield from decoder.call("probe", deadline_s=deadline_s, **arguments).to_pylist()
 
         return per_row(probe, self.writes)
 

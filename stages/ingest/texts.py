@@ -17,14 +17,15 @@ def read_file(path: Path) -> bytes:
     """The bytes of a sidecar; raises RowError when it is larger than 1 MiB or cannot be read."""
     try:
         with path.open("rb") as handle:
-            return bounded(handle.read(LONGEST_BYTES + 1))
+            return bounded(handle.read(LONGEST_BYTES + 1), LONGEST_BYTES)
     except OSError as error:
         raise RowError("unreadable", f"{error.strerror}") from error
 
 
-def bounded(content: bytes) -> bytes:
-    if len(content) > LONGEST_BYTES:
-        raise RowError("text_too_long", f"a sidecar holds at most {LONGEST_BYTES} bytes; this one is larger")
+def bounded(content: bytes, most: int) -> bytes:
+    """The content; raises RowError when it holds more than `most` bytes."""
+    if len(content) > most:
+        raise RowError("text_too_long", f"here a sidecar holds at most {most} bytes; this one is larger")
     return content
 
 
@@ -33,13 +34,13 @@ def from_sidecar(suffix: str, content: bytes) -> tuple[str, ...]:
     try:
         text = content.decode("utf-8-sig")
         return from_value(json.loads(text)) if suffix == ".json" else _clean([text])
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RowError("bad_sidecar", f"expected UTF-8 {suffix[1:]}: {error}") from error
 
 
 def from_value(value: Any) -> tuple[str, ...]:
     """The texts in a mapping: the first of texts, captions, text, caption that it has; a string or a list of
-    them."""
+    them. Raises RowError for another value, and for a text that UTF-8 cannot hold."""
     if not isinstance(value, dict):
         raise RowError("bad_sidecar", f"expected a JSON object with one of {', '.join(KEYS)}")
     found: Any = next((value[key] for key in KEYS if value.get(key)), [])
@@ -48,4 +49,9 @@ def from_value(value: Any) -> tuple[str, ...]:
 
 
 def _clean(found: list[Any]) -> tuple[str, ...]:
-    return tuple(text for text in (str(item).strip() for item in found if item is not None) if text)
+    texts = tuple(text for text in (str(item).strip() for item in found if item is not None) if text)
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError as error:
+        raise RowError("bad_sidecar", f"a text holds half a character, which is no UTF-8: {error}") from error
+    return texts

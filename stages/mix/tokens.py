@@ -169,10 +169,9 @@ def open_tokenizer(name: str) -> Any:
 
     check_tokenizer(name)
     try:
-        folder = weights.folder(name, "captioner")
-        place, revision = (folder, None) if folder else weights.named(name)
+        place = weights.folder(name, "captioner") or weights.fetch(name, "tokenizer")
         library: Any = transformers.AutoTokenizer  # Untyped.
-        tokenizer: Any = library.from_pretrained(place, revision=revision or "main", trust_remote_code=False)
+        tokenizer: Any = library.from_pretrained(place, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise RecipeError(f"mix.tokenizer = {name!r} cannot be opened: {error}") from error
     if not tokenizer.chat_template:
@@ -191,7 +190,7 @@ def check_tokenizer(name: str) -> None:
 
 def tokenizer_digest(name: str) -> str:
     """16 hex digits of the files that make a tokenizer, wherever they lie; a name while they are nowhere."""
-    folder = weights.folder(name, "captioner") or weights.snapshot(name)
+    folder = weights.folder(name, "captioner") or weights.cached(name, "tokenizer")
     if folder is None:
         return f"hub:{name}"
     files = [folder / file for file in _TOKENIZER_FILES]

@@ -165,15 +165,14 @@ def fetch(model: str) -> None:
 def check(model: str) -> None:
     """Whether a captioner can be opened, as far as its files tell without weights; raises RecipeError.
 
-    A name on a hub that is not on this machine yet is looked at when it is fetched.
+    A name on a hub is looked at by `fetch`, which first brings what a broken-off download lacks.
     """
-    found = weights.folder(model, "captioner")
-    if found is None and "/" not in model:
+    if found := weights.folder(model, "captioner"):
+        _check_folder(found)
+    elif "/" not in weights.named(model)[0]:
         raise RecipeError(
             f"no captioner {model!r}: write {weights.EMBEDDED!r}, a folder, or a hub's owner/name"
         )
-    if found := found or weights.cached(model):
-        _check_folder(found)
 
 
 def _check_folder(path: Path) -> None:

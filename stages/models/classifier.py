@@ -42,7 +42,7 @@ class Classifier:
         """Raises RecipeError when the folder lacks config or weights, or knows no such label."""
         if found := weights.folder(self.model, "classifier"):
             self._check_folder(found)
-        elif self.model.count("/") != 1:
+        elif weights.named(self.model)[0].count("/") != 1:
             raise RecipeError(f"no classifier {self.model!r}: write a folder or a hub's owner/name")
 
     def fetch(self) -> None:

@@ -33,6 +33,7 @@ _TABLES = ("token_embedding.weight", "word_embeddings.weight", "embed_tokens.wei
 class OpenClip:
     """A model by `model`: embedded, a folder, `hf-hub:owner/name`, or open_clip's `name/weights`.
 
+    A revision of the hub may follow either name after an @, which is in no name of open_clip's.
     A folder holds open_clip_config.json, safetensors and, unless it is OpenAI's, tokenizer.json. `batch`
     pictures or texts go through it together, always so many.
     """
@@ -59,7 +60,9 @@ class OpenClip:
         """Raises RecipeError when there is no such model, no weights, or another model's tokenizer."""
         if found := self._folder:
             _check_folder(found)
-        elif not self.model.startswith(HUB):
+        elif self.model.startswith(HUB):
+            weights.named(self._hub)
+        else:
             _check_name(self.model)
 
     def fetch(self) -> None:
@@ -231,7 +234,7 @@ def _words(path: Path, text: dict[str, Any]) -> int:
 def _check_name(model: str) -> None:
     import open_clip
 
-    name, _, tag = model.partition("/")
+    name, _, tag = weights.named(model)[0].partition("/")
     known = open_clip.list_models()
     if name not in known:
         raise RecipeError(
@@ -250,13 +253,17 @@ def _close(name: str, known: Iterable[str]) -> str:
 
 
 def _hub_of(model: str) -> str:
-    """The hub's name of open_clip's `name/weights`; raises RecipeError for weights that are pickled only."""
+    """The hub's name of open_clip's `name/weights`, with the revision if there is one.
+
+    Raises RecipeError for weights that are pickled only.
+    """
     import open_clip
 
-    name, _, tag = model.partition("/")
+    own, revision = weights.named(model)
+    name, _, tag = own.partition("/")
     hub = str(open_clip.get_pretrained_cfg(name, tag).get("hf_hub", "")).strip("/")
     if hub.count("/") != 1:
         raise RecipeError(
             f"open_clip has {model!r} as pickled weights only, which are never loaded; take {HUB}owner/name"
         )
-    return hub
+    return f"{hub}@{revision}" if revision else hub

@@ -15,13 +15,15 @@ from typing import Any, Literal
 from manifests import files
 from manifests.errors import RecipeError
 
-Kind = Literal["clip", "captioner", "classifier"]
+# A tokenizer is that of a captioner, without its weights.
+Kind = Literal["clip", "captioner", "classifier", "tokenizer"]
 EMBEDDED = "embedded"
 DEMO_PREFIX = "reelmix-demo-"
 SHIPPED = Path(__file__).parents[2] / "pipeline" / "demo" / "models"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt")
 # What decides a model's results besides its weights; read-me files and pictures do not.
 _BESIDE = ("*.json", "*.txt", "*.model", "*.jinja")
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tokenizer.model")
 # Repositories of CLIP models often carry the weights once more in the formats of other libraries.
 _OF_HUB: dict[Kind, str] = {"clip": "open_clip*.safetensors"}
 _DIGITS, _SHA256_DIGITS = 16, 64
@@ -50,9 +52,20 @@ def label(model: str, kind: Kind = "captioner") -> str:
 
 
 def named(model: str) -> tuple[str, str | None]:
-    """The repository of a hub's `owner/name` or `owner/name@revision`, and the branch, tag or commit."""
-    name, _, revision = model.partition("@")
+    """The repository of a hub's `owner/name` or `owner/name@revision`, and the branch, tag or commit.
+
+    As timm writes them; no repository's name may hold an @. Raises RecipeError when nothing follows it.
+    """
+    name, at, revision = model.partition("@")
+    if at and not revision:
+        raise RecipeError(f"{model!r} lacks a revision: write a branch, a tag or a commit after the @")
     return name, revision or None
+
+
+def commit(model: str, kind: Kind = "captioner") -> str | None:
+    """The commit of a hub's model that the local cache holds whole; null for a folder, or before `fetch`."""
+    found = None if folder(model, kind) else cached(model, kind)
+    return found.name if found else None
 
 
 def identity(model: str, kind: Kind = "captioner") -> str:
@@ -72,9 +85,14 @@ def digest_of(file: Path) -> str:
 def check_folder(path: Path, kind: Kind = "captioner") -> dict[str, tuple[int, ...]]:
     """The shapes of the weights in a folder by name, read from the headers alone.
 
-    Raises RecipeError when there are none, or only pickled ones, which are never loaded.
+    Raises RecipeError when there are none, or only pickled ones, which are never loaded, or not all parts.
     """
     weights = weight_files(path, kind)
+    if lacking := _lacking(path, kind):
+        raise RecipeError(
+            f"the model folder {path} lacks {', '.join(lacking[:3])}: its index names {len(lacking)} files "
+            f"that are not there; copy them from its source"
+        )
     if not weights:
         pickled = sorted(p.name for p in path.iterdir() if p.suffix in _PICKLED)
         found = f"it holds {pickled[0]}, and pickled weights are never loaded" if pickled else "it holds none"
@@ -84,7 +102,7 @@ def check_folder(path: Path, kind: Kind = "captioner") -> dict[str, tuple[int, .
 
 def weight_files(path: Path, kind: Kind) -> list[Path]:
     """The files of weights that a model is loaded from: its library's own where several lie side by side."""
-    own = sorted(path.glob(_OF_HUB.get(kind, "*.safetensors")))
+    own = sorted(path.glob(_weights(kind)))
     return own or sorted(path.glob("*.safetensors"))
 
 
@@ -107,21 +125,46 @@ def fetch(model: str, kind: Kind = "captioner") -> Path:
     What is there stays what it is, whatever the hub has by now: a project does not change its model midway.
     Raises RecipeError: no such model or revision, no way to the hub, no room in the cache.
     """
+    name, revision = named(model)
+    found = cached(model, kind)
+    if found and _is_listed(name, found):
+        return found
+    try:
+        # What another program brought may lack a tokenizer: it is completed, at the commit that it has.
+        found = _downloaded(model, found.name if found else revision, kind)
+    except RecipeError:
+        if found is None:
+            raise
+        return found
+    if _is_whole(found, kind):
+        return found
+    if kind != "tokenizer" and (
+        _is_listed(name, found) or any(p.suffix in _PICKLED for p in found.iterdir())
+    ):
+        check_folder(found, kind)
+    raise RecipeError(
+        f"{found} holds a part of the {kind} {model!r}, and its hub did not give the rest; run again when it "
+        f"can be reached, or name a folder that holds it whole"
+    )
+
+
+def _downloaded(model: str, revision: str | None, kind: Kind) -> Path:
+    """A snapshot of the hub, or what the cache holds of it where the hub does not answer."""
     from huggingface_hub import snapshot_download
 
-    if found := cached(model, kind):
-        return found
-    name, revision = named(model)
     with _explained(model):
-        found = Path(snapshot_download(name, revision=revision, allow_patterns=_wanted(kind)))
-    if any(found.glob("*.safetensors")) or any(p.suffix in _PICKLED for p in found.iterdir()):
-        check_folder(found, kind)
-    if not _is_whole(found, kind):
-        raise RecipeError(
-            f"{found} holds a part of the model {model!r}, and its hub did not give the rest; run again when "
-            f"it can be reached, or name a folder that holds config and safetensors"
-        )
-    return found
+        return Path(snapshot_download(named(model)[0], revision=revision, allow_patterns=_wanted(kind)))
+
+
+def _is_listed(name: str, found: Path) -> bool:
+    """Whether the cache knows what the hub has at a commit: then it is it that tells whole from partial."""
+    from huggingface_hub import get_cached_repo_tree
+    from huggingface_hub.errors import CachedRepoTreeNotFoundError
+
+    try:
+        return bool(get_cached_repo_tree(name, revision=found.name))
+    except CachedRepoTreeNotFoundError:
+        return False
 
 
 def cached(model: str, kind: Kind = "captioner") -> Path | None:
@@ -145,15 +188,38 @@ def snapshot(model: str, kind: Kind = "captioner") -> Path | None:
 
 def _is_whole(path: Path, kind: Kind) -> bool:
     """Whether there are weights, every part that an index names, and the config that comes with them."""
+    if kind == "tokenizer":
+        return any((path / name).is_file() for name in _TOKENIZERS)
+    weights = weight_files(path, kind)
+    there = bool(weights) and all(file.is_file() for file in weights)
+    return there and not _lacking(path, kind) and any(path.glob("*config.json"))
+
+
+def _lacking(path: Path, kind: Kind) -> list[str]:
+    """The parts of weights that are not there, of those that an index names.
+
+    Only an index of the weights that are loaded counts: transformers reads none that stands beside the whole.
+    """
     parts: set[str] = set()
-    for index in path.glob("*.safetensors.index.json"):
-        parts |= set(files.read_json(index).get("weight_map", {}).values())
-    there = {file.name for file in weight_files(path, kind)}
-    return bool(there) and parts <= there and any(path.glob("*config.json"))
+    for index in path.glob(f"{_weights(kind)}.index.json"):
+        if not index.with_name(index.name.removesuffix(".index.json")).is_file():
+            parts |= _parts(index)
+    return sorted(part for part in parts if not (path / part).is_file())
+
+
+def _parts(index: Path) -> set[str]:
+    try:
+        return set(map(str, json.loads(index.read_bytes())["weight_map"].values()))
+    except (OSError, ValueError, AttributeError, TypeError, KeyError) as error:
+        raise RecipeError(f"{index} is no index of weights ({error}); download it again") from error
+
+
+def _weights(kind: Kind) -> str:
+    return _OF_HUB.get(kind, "*.safetensors")
 
 
 def _wanted(kind: Kind) -> list[str]:
-    return [*_BESIDE, _OF_HUB.get(kind, "*.safetensors")]
+    return [*_BESIDE] if kind == "tokenizer" else [*_BESIDE, _weights(kind)]
 
 
 @contextmanager

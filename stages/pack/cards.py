@@ -18,6 +18,7 @@ from stages.pack.croissant import croissant
 
 ENERGON_VERSION = "7.4.1"
 SUMMARY = "dataset.json"
+_THRESHOLD = ("value", "top", "bottom", "by_corpus", "model", "scale", "origin")
 SHARED = ("media_ext", "schema", "json_columns")
 Shard = Mapping[str, Any]
 
@@ -191,4 +192,22 @@ def _body(summary: Mapping[str, Any]) -> list[str]:
         "|---|---|---|---|",
     ]
     chosen = [columns.column(name) for name in summary["json_columns"]]
-    return lines + [f"| {one.name} | {one.type} | {one.unit} | {one.meaning} |" for one in chosen]
+    lines += [f"| {one.name} | {one.type} | {one.unit} | {one.meaning} |" for one in chosen]
+    return lines + _judged(summary["run"].get("rules", []))
+
+
+def _judged(rules: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The rules by which the samples were chosen, with their thresholds."""
+    if not rules:
+        return []
+    head = ["", "Every sample was judged by these rules:", "", "| rule | after | keep | thresholds |"]
+    return [*head, "|---|---|---|---|", *(_rule(rule) for rule in rules)]
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    thresholds = [
+        f"{parameter['name']}: " + ", ".join(f"{k} {parameter[k]}" for k in _THRESHOLD if k in parameter)
+        for parameter in rule["parameters"]
+    ]
+    cells = [rule["name"], rule["after"], f"`{rule['keep']}`", "; ".join(thresholds)]
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"

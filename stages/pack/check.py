@@ -1,4 +1,5 @@
-"""Whether a packed dataset is whole: every byte of it is compared with what its own manifests promise."""
+"""Whether a packed dataset is whole, or which file is to blame: every byte is compared with what its own
+manifests promise."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import hashlib
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,8 +22,23 @@ from stages.pack import cards, shard, tar
 _SIDE = ("shards/sizes.json",)
 
 
+@dataclass(frozen=True)
+class Finding:
+    """A fault: the file to blame, relative to the dataset, and a sentence about it; `extra` is a file too
+    many."""
+
+    path: str
+    says: str
+    extra: bool = False
+
+
 def check_dataset(folder: Path, *, media: bool = False) -> list[str]:
-    """Findings about a packed dataset, one sentence each, empty when it is whole.
+    """What `findings` says about a packed dataset, one sentence each, empty when it is whole."""
+    return [finding.says for finding in findings(folder, media=media)]
+
+
+def findings(folder: Path, *, media: bool = False) -> list[Finding]:
+    """Findings about a packed dataset, empty when it is whole.
 
     dataset.json says which shards there are; each shard's parquet says what its tar holds; tar, index,
     counts, JSON and every card are compared with them, byte for byte where they can be made anew. `media`
@@ -31,61 +48,65 @@ def check_dataset(folder: Path, *, media: bool = False) -> list[str]:
     try:
         summary = cards.read_summary(folder)
     except ManifestError as error:
-        return [str(error)]
+        return [Finding(cards.SUMMARY, str(error))]
     names = [part["name"] for part in summary["shards"]]
-    findings = [*_files(folder, names), *_cards(folder, summary)]
+    found = [*_files(folder, names), *_cards(folder, summary)]
     keys: dict[str, str] = {}
     for part in cards.parts(summary):
-        findings += _shard(folder, part, keys)
-    if media and not findings:
-        findings = [finding for name in names for finding in _media(folder, name)]
-    return findings
+        found += _shard(folder, part, keys)
+    if media and not found:
+        found = [finding for name in names for finding in _media(folder, name)]
+    return found
 
 
-def _files(folder: Path, names: list[str]) -> Iterator[str]:
+def _files(folder: Path, names: list[str]) -> Iterator[Finding]:
     """Files that are missing, and files in shards/ that nobody named."""
     expected = {f"shards/{name}{ending}" for name in names for ending in shard.ENDINGS} | set(_SIDE)
     found = {f"shards/{path.name}" for path in (folder / "shards").glob("*")}
     for path in sorted(expected - found):
-        yield f"{path} is missing; write the shard again"
+        yield Finding(path, f"{path} is missing")
     for path in sorted(found - expected):
-        yield f"{path} is extra: dataset.json does not name it; remove it or pack again"
+        yield Finding(path, f"{path} is extra: {cards.SUMMARY} does not name it", extra=True)
 
 
-def _cards(folder: Path, summary: Mapping[str, Any]) -> Iterator[str]:
+def _cards(folder: Path, summary: Mapping[str, Any]) -> Iterator[Finding]:
     """Cards that are not what dataset.json makes of them; of README.md only the part that machines read."""
     for path, content in cards.cards(summary).items():
         try:
             found = (folder / path).read_bytes()
         except OSError:
-            yield f"{path} cannot be read; pack again"
+            yield Finding(path, f"{path} cannot be read")
             continue
         if path == "README.md":
             same = cards.front_matter(found.decode(errors="replace")) == cards.front_matter(content.decode())
         else:
             same = found == content
         if not same:
-            yield f"{path} is not what {cards.SUMMARY} says; pack again"
+            yield Finding(path, f"{path} is not what {cards.SUMMARY} says")
     if summary != cards.summarise(cards.parts(summary), summary["name"], summary["run"]):
-        yield f"{cards.SUMMARY} does not add up: its totals are not those of its shards; pack again"
+        yield Finding(
+            cards.SUMMARY, f"{cards.SUMMARY} does not add up: its totals are not those of its shards"
+        )
     if (folder / cards.SUMMARY).read_bytes() != cards.written(summary):
-        yield f"{cards.SUMMARY} was edited by hand; pack again"
+        yield Finding(cards.SUMMARY, f"{cards.SUMMARY} was edited by hand")
 
 
-def _shard(folder: Path, part: Mapping[str, Any], keys: dict[str, str]) -> Iterator[str]:
-    name = part["name"]
+def _shard(folder: Path, part: Mapping[str, Any], keys: dict[str, str]) -> Iterator[Finding]:
+    name, path = part["name"], f"shards/{part['name']}.parquet"
     try:
         found = shard.read_summary(folder, name)
-        table = pq.read_table(folder / "shards" / f"{name}.parquet")
+        table = pq.read_table(folder / path)
     except (ManifestError, pa.ArrowException, OSError) as error:
-        yield f"shards/{name}.parquet: {error}"
+        yield Finding(path, f"{path}: {error}")
         return
+    # A parquet of the size and digest that dataset.json gives is the one that was written.
+    wrong = cards.SUMMARY if found["parquet_sha256"] == part["parquet_sha256"] else path
     for key, value in part.items():
         if found.get(key) != value:
-            yield f"shards/{name}.parquet: {key} is {found.get(key)}, {cards.SUMMARY} says {value}"
+            yield Finding(wrong, f"{path}: {key} is {found.get(key)}, {cards.SUMMARY} says {value}")
     unusable = _unusable(table, found)
     if unusable:
-        yield f"shards/{name}.parquet cannot place its samples: {unusable}"
+        yield Finding(path, f"{path} cannot place its samples: {unusable}")
         return
     yield from _keys(name, table, keys)
     yield from _side_files(folder / "shards", name, table)
@@ -107,49 +128,46 @@ def _unusable(table: pa.Table, found: Mapping[str, Any]) -> str:
     return ""
 
 
-def _keys(name: str, table: pa.Table, keys: dict[str, str]) -> Iterator[str]:
-    rows = table.select(["id", "key", "shard", "shard_index"]).to_pylist()
+def _keys(name: str, table: pa.Table, keys: dict[str, str]) -> Iterator[Finding]:
+    rows, path = table.select(["id", "key", "shard", "shard_index"]).to_pylist(), f"shards/{name}.parquet"
     for index, row in enumerate(rows):
         if row != {"id": row["key"], "key": row["key"], "shard": f"shards/{name}.tar", "shard_index": index}:
-            yield f"shards/{name}.parquet: row {index} says {row}; expected this shard and this place"
+            yield Finding(path, f"{path}: row {index} says {row}; expected this shard and this place")
         if row["key"] in keys:
-            yield f"key {row['key']} stands in shard {keys[row['key']]} and again in {name}"
+            yield Finding(path, f"key {row['key']} stands in shard {keys[row['key']]} and again in {name}")
         keys[row["key"]] = name
 
 
-def _end(row: Mapping[str, Any]) -> int:
-    """Where the next sample begins."""
-    return int(row["json_offset"] + row["json_size"] + -row["json_size"] % tarfile.BLOCKSIZE)
-
-
-def _side_files(shards: Path, name: str, table: pa.Table) -> Iterator[str]:
-    last = table.slice(len(table) - 1).to_pylist()[0]
-    expected = {
-        f"{name}.tar.idx": tar.index([*table["header_offset"].to_pylist(), _end(last)]),
-        f"{name}_stats.json": shard.stats(len(table)),
-    }
-    for path, content in expected.items():
+def _side_files(shards: Path, name: str, table: pa.Table) -> Iterator[Finding]:
+    for path, content in shard.beside(name, table).items():
         if (shards / path).exists() and (shards / path).read_bytes() != content:
-            yield f"shards/{path} is not what shards/{name}.parquet says"
+            yield Finding(f"shards/{path}", f"shards/{path} is not what shards/{name}.parquet says")
 
 
-def _tar(path: Path, table: pa.Table, found: Mapping[str, Any]) -> Iterator[str]:
+def _tar(path: Path, table: pa.Table, found: Mapping[str, Any]) -> Iterator[Finding]:
     if not path.exists():
         return
-    size = path.stat().st_size
+    name, size = f"shards/{path.name}", path.stat().st_size
     if size != found["tar_bytes"]:
-        yield f"shards/{path.name} has {size} bytes, expected {found['tar_bytes']}; it is cut or grown"
-    if sha256(path) != found["tar_sha256"]:
-        yield f"shards/{path.name} has another SHA-256 than its parquet says; it was damaged or changed"
+        yield Finding(name, f"{name} has {size} bytes, expected {found['tar_bytes']}; it is cut or grown")
+    whole = sha256(path) == found["tar_sha256"]
+    if not whole:
+        yield Finding(name, f"{name} has another SHA-256 than its parquet says; it was damaged or changed")
+    # What a tar that is as it was written does not hold, its parquet should not say.
+    wrong = f"shards/{path.stem}.parquet" if whole else name
+    for says in (*_samples(path, table, found), *_names(path, table)):
+        yield Finding(wrong, says)
+
+
+def _samples(path: Path, table: pa.Table, found: Mapping[str, Any]) -> Iterator[str]:
     schema = pa.schema([table.schema.field(name) for name in found["json_columns"]])
     begin = 0
     with path.open("rb") as file:
         for row in table.to_pylist():
             if row["header_offset"] != begin:
                 yield f"{path.name}: {row['key']} begins at {row['header_offset']}, expected {begin}"
-            yield from (f"{path.name}: {finding}" for finding in _sample(file, row, schema))
-            begin = _end(row)
-    yield from _names(path, table)
+            yield from (f"{path.name}: {says}" for says in _sample(file, row, schema))
+            begin = shard.end(row)
 
 
 def _sample(file: IO[bytes], row: Mapping[str, Any], schema: pa.Schema) -> Iterator[str]:
@@ -196,7 +214,7 @@ def _names(path: Path, table: pa.Table) -> Iterator[str]:
         yield f"shards/{path.name} has {len(found)} members, not the {len(expected)} of its parquet in order"
 
 
-def _media(folder: Path, name: str) -> Iterator[str]:
+def _media(folder: Path, name: str) -> Iterator[Finding]:
     from stages import child
 
     decoder = child.decoder()
@@ -208,4 +226,4 @@ def _media(folder: Path, name: str) -> Iterator[str]:
         try:
             decoder.call("probe", deadline_s=decoder.limits.deadline_s, **named)
         except RowError as error:
-            yield f"the media of {row['key']} cannot be read: {error}"
+            yield Finding(f"shards/{name}.tar", f"the media of {row['key']} cannot be read: {error}")

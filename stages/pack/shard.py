@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -232,6 +233,34 @@ def read_summary(folder: Path, name: str) -> dict[str, Any]:
         raise ManifestError(
             f"shard {name} has no readable manifest ({error}); write the shard again"
         ) from error
+
+
+def beside(name: str, table: pa.Table) -> dict[str, bytes]:
+    """The small files of a shard, by name, as its parquet (`table`) says that they are."""
+    last = table.slice(len(table) - 1).to_pylist()[0]
+    return {
+        f"{name}.tar.idx": tar.index([*table["header_offset"].to_pylist(), end(last)]),
+        f"{name}_stats.json": stats(len(table)),
+    }
+
+
+def end(row: Mapping[str, Any]) -> int:
+    """Where the sample after this row begins."""
+    return int(row["json_offset"] + row["json_size"] + -row["json_size"] % tarfile.BLOCKSIZE)
+
+
+def is_there(folder: Path, name: str) -> bool:
+    """Whether all four files of a shard are there as its parquet says; of the tar only the size counts."""
+    shards = folder / "shards"
+    try:
+        summary = read_summary(folder, name)
+        table = pq.read_table(
+            shards / f"{name}.parquet", columns=["header_offset", "json_offset", "json_size"]
+        )
+        small = all((shards / path).read_bytes() == content for path, content in beside(name, table).items())
+        return small and (shards / f"{name}.tar").stat().st_size == summary["tar_bytes"]
+    except (ManifestError, OSError):
+        return False
 
 
 def remove_others(folder: Path, names: Iterable[str]) -> list[str]:
