@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from manifests import columns, files, verdicts
+from manifests.errors import ManifestError
 from manifests.manifest import Manifest, put
 from manifests.store import digest_name, part_name
 from pipeline import stock as stocks
 from pipeline.context import Context, Timer
 from pipeline.recipe import Recipe
-from pipeline.shards import write_shards
+from pipeline.shards import is_packed, write_shards
 from pipeline.worker import given_to
 from stages.base import Stage
 from stages.caption.captions import CaptionClips
@@ -85,8 +85,8 @@ def ingest(context: Context, _: str) -> None:
     """List every source, hash what is new, make assets of equal bytes, probe them, judge their facts."""
     found = [e for source in context.recipe.sources for e in listing.list_entries(source.uri, source.corpus)]
     entries = listing.entry_table(found)
-    if not found:
-        context.log.say("ingest: the sources hold no file")
+    if not pc.any(to_hash(entries)).as_py():
+        _nothing_to_read(context)
     if context.up_to_date("ingest", inputs := ingest_inputs(context, entries)):
         return
     hashed, probe = context.recipe.stages["ingest"]
@@ -95,6 +95,19 @@ def ingest(context: Context, _: str) -> None:
     stock = context.chain("ingest", (probe,), stock)
     stock = stocks.judged(stock, context.rules("ingest"), "ingest")
     context.commit("ingest", stock, inputs, {"sources": sources.drop_columns("location")})
+
+
+def _nothing_to_read(context: Context) -> None:
+    """No file is a corpus for the first run; after a run that had assets it is a disk that is not there."""
+    context.log.say("ingest: the sources hold no file that can be read")
+    earlier = Manifest.find(context.out, "ingest")
+    if earlier and (live := earlier.record["counts"]["live"]):
+        places = ", ".join(source.uri for source in context.recipe.sources)
+        raise ManifestError(
+            f"{places}: no file that can be read, but {context.out} holds the work on {live} assets of an "
+            f"earlier run, and its datasets would be emptied; mount or name the media and run again, or "
+            f"remove {context.out} to begin anew"
+        )
 
 
 def ingest_inputs(context: Context, entries: pa.Table) -> str:
@@ -178,10 +191,12 @@ def _pairs(context: Context, earlier: Manifest, find: FindNeighbours) -> pa.Tabl
     measured = rows.filter(pc.is_valid(rows["content_hash"])).sort_by("id")
     content = _content(measured.drop_columns([part_name(name) for name in sides]))
     key = hashlib.sha256(json.dumps([find.fingerprint(), content]).encode()).hexdigest()[:16]
-    path = context.out / "dedup" / f"{find.name}-{key}" / "pairs.parquet"
-    if not path.exists():
-        files.write_table(path, find.run(given_to(context.out, find, measured)))
-    return pq.read_table(path)
+    folder = context.out / "dedup" / f"{find.name}-{key}"
+    kept = sorted(folder.glob("pairs-*.parquet"))
+    if not kept:
+        pairs = find.run(given_to(context.out, find, measured))
+        kept = [files.keep_table(folder, "pairs-{}.parquet", pairs)]
+    return files.read_table(context.out, kept[0])
 
 
 def _content(rows: pa.Table) -> str:
@@ -212,7 +227,8 @@ def mix(context: Context, before: str) -> None:
 def pack(context: Context, before: str) -> None:
     """Cut the survivors, plan which sample goes where, write shards and cards."""
     earlier = Manifest.open(context.out, before)
-    if context.up_to_date("pack", inputs := context.inputs("pack", earlier.digest)):
+    done = context.up_to_date("pack", inputs := context.inputs("pack", earlier.digest))
+    if done and is_packed(done):
         return
     cut, plan = context.recipe.stages["pack"]
     assert isinstance(plan, PlanShards)
@@ -221,8 +237,8 @@ def pack(context: Context, before: str) -> None:
     # From here to the commit the shards change: whoever reads the record finds none.
     (context.out / "pack" / "record.json").unlink(missing_ok=True)
     put(context.out / "pack", "plan", places)
-    write_shards(context, stock, places)
-    context.commit("pack", stocks.joined(stock, _placed(places)), inputs, {"plan": places})
+    packed = write_shards(context, stock, places)
+    context.commit("pack", stocks.joined(stock, _placed(places)), inputs, {"plan": places, "files": packed})
 
 
 def _placed(plan: pa.Table) -> pa.Table:
