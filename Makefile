@@ -11,7 +11,7 @@ STEPS := ingest split score filter dedup caption mix pack
 FLAGS = --out "$(OUT)" $(if $(IN),--in "$(IN)") $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run plan $(STEPS) inspect verify test check doctor bench gpu-check train clients lock clean
+.PHONY: help setup run plan $(STEPS) inspect verify mend test check doctor bench gpu-check train clients lock clean
 
 help: ## Show the targets and their variables
 	@awk -F':.*## ' '/^[a-z][a-z ]*:.*## /{printf "  make %-10s %s\n", $$1, $$2} /^\$$\(STEPS\):.*## /{printf "  make %-10s %s\n", "STEP", $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ inspect: setup ## Count rows by step and fate
 
 verify: setup ## Check every hash, index and count again
 	@$(BIN)/reelmix verify "$(OUT)"
+
+mend: setup ## Remove what verify finds broken, so that the next run makes it again
+	@$(BIN)/reelmix verify "$(OUT)" --mend
 
 doctor: setup ## Check this machine
 	@$(BIN)/reelmix doctor "$(OUT)"

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from filters.rules import Rule
 from manifests.errors import ManifestError, RecipeError, nearest
+from manifests.manifest import Manifest
 from pipeline.context import Context
 from pipeline.model import ModelWork
 from pipeline.progress import Log
@@ -60,8 +61,8 @@ def run_recipe(
     out = out.absolute()
     recipe = checked_recipe(name, sources=sources, settings=settings)
     steps = known_steps(only)
-    if not recipe.sources and (not steps or "ingest" in steps):
-        raise RecipeError("nothing to ingest: name a folder, a list or a tar with --in (make run IN=folder)")
+    if not steps or "ingest" in steps:
+        need_sources(recipe)
     with held(out):
         log = Log(out)
         prepare_models(recipe, log)
@@ -83,6 +84,12 @@ def checked_recipe(
     check_dedup(recipe)
     check_models(recipe)
     return recipe
+
+
+def need_sources(recipe: Recipe) -> None:
+    """Raises RecipeError when there is nothing to ingest."""
+    if not recipe.sources:
+        raise RecipeError("nothing to ingest: name a folder, a list or a tar with --in (make run IN=folder)")
 
 
 def check_models(recipe: Recipe) -> None:
@@ -112,12 +119,13 @@ def _check_thresholds(recipe: Recipe, rule: Rule) -> None:
 
 
 def prepare_models(recipe: Recipe, log: Log) -> None:
-    """Fetch what the recipe only names, and say when the demo's models meet other input than the demo's."""
+    """Fetch what the recipe only names, and say when the demo's models meet other input than the demo's: in
+    the sources or, where there are none, in what was ingested before."""
     stages = [stage for stages in recipe.stages.values() for stage in stages]
     for stage in stages:
         stage.fetch()
     embedded = sorted({stage.model_label for stage in stages if stage.model_label.startswith(DEMO_PREFIX)})
-    if embedded and not all(_drawn(source) for source in recipe.sources):
+    if embedded and not all(_drawn(place) for place in _places(recipe, log.out)):
         log.say(
             f"warning: {', '.join(embedded)} know only the drawn shapes of the demo corpus; on other input "
             f"their scores and captions mean nothing. Name real models in the recipe (README, Models)"
@@ -132,9 +140,18 @@ def known_steps(names: Iterable[str]) -> tuple[str, ...]:
     return steps
 
 
-def _drawn(source: Source) -> bool:
-    """Whether a source is a demo corpus, beside which its truth lies."""
-    return (Path(source.uri).parent / "truth.json").is_file()
+def _places(recipe: Recipe, out: Path) -> set[Path]:
+    """What is taken media from; where the recipe has no sources, the folders that ingest has listed."""
+    if recipe.sources:
+        return {Path(source.uri) for source in recipe.sources}
+    ingested = Manifest.find(out, "ingest")
+    found = ingested.all_rows(["location"])["location"].to_pylist() if ingested else []
+    return {Path(place["path"]).parent for place in found}
+
+
+def _drawn(place: Path) -> bool:
+    """Whether a place is a demo corpus, beside which its truth lies, or in one."""
+    return any((folder / "truth.json").is_file() for folder in place.parents)
 
 
 @contextmanager

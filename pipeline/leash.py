@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -10,7 +11,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
+log = logging.getLogger(__name__)
 MARK = "REELMIX_TIED"
 # What a process is given to end by itself, and the kernel to end what was killed.
 GRACE_S, KILL_S = 2.0, 5.0
@@ -28,21 +31,37 @@ def tied() -> Iterator[None]:
     """What this process starts meanwhile, and all that is started by that, ends when this process ends.
 
     A process of its own waits for that end, a SIGKILL included, then finds the others by a mark in their
-    environment, so that it needs Linux; they get SIGTERM and, 2 s later, SIGKILL. Found is what was started
-    with exec, or by such a process. Raises CalledProcessError when this process cannot be waited for.
+    environment; they get SIGTERM and, 2 s later, SIGKILL. Found is what was started with exec, or by such a
+    process. That needs the /proc of Linux: elsewhere nothing is tied, which is said once.
     """
-    mark, before = uuid.uuid4().hex, os.environ.pop(MARK, None)
+    mark = uuid.uuid4().hex
     # Isolated, so that it starts in milliseconds; it forks when it is ready, so that it is no child of ours.
     command = [sys.executable, "-I", "-S", __file__, str(os.getpid()), mark]
     null = subprocess.DEVNULL
-    subprocess.run(command, check=True, start_new_session=True, stdin=null, stdout=null, stderr=null)
-    os.environ[MARK] = mark
+    # Without the mark of another leash, or that one would end it.
+    free = {name: value for name, value in os.environ.items() if name != MARK}
+    watching = subprocess.run(
+        command, check=False, env=free, start_new_session=True, stdin=null, stdout=null, stderr=null
+    )
+    if watching.returncode:
+        _say_untied()
+        yield
+        return
+    before, os.environ[MARK] = os.environ.get(MARK), mark
     try:
         yield
     finally:
         del os.environ[MARK]
         if before:
             os.environ[MARK] = before
+
+
+@cache
+def _say_untied() -> None:
+    log.warning(
+        "warning: no /proc of Linux here, so that processes of this run may outlive it when it is killed; "
+        "look for them then, and end them"
+    )
 
 
 def _wait(pid: int, mark: str) -> int:

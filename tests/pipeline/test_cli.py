@@ -7,10 +7,16 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from safetensors.numpy import save_file
 
+from manifests.views import ask
 from pipeline import cli
-from pipeline.drive import held
+from pipeline.drive import checked_recipe, held, prepare_models
+from pipeline.progress import Log, last_run
+from tests.pipeline.local import run_here
 
 # They read the finished run that the flow's tests make.
 pytestmark = pytest.mark.xdist_group("flow")
@@ -117,13 +123,127 @@ def test_verify_ends_with_one_on_findings(reelmix: Any, finished: Path, tmp_path
     assert tar.name in out
 
 
+def planned(reelmix: Any, corpus: Path, out: Path, *settings: str) -> dict[str, Any]:
+    words = [word for setting in settings for word in ("--set", setting)]
+    code, text, err = reelmix("plan", "--in", corpus, "--out", out, "--json", *words)
+    assert (0, "") == (code, err)
+    return dict(json.loads(text)["steps"])
+
+
+def count(out: Path, condition: str) -> int:
+    return int(ask(out, f"select count(*) as n from {condition}")["n"][0].as_py())
+
+
+def states(steps: dict[str, Any]) -> dict[str, str]:
+    return {name: step["state"] for name, step in steps.items() if step["state"] != "up to date"}
+
+
+def test_verify_mends(reelmix: Any, corpus: Path, finished: Path, tmp_path: Path) -> None:
+    """--mend says line by line what goes; it ends with 0 when a run makes all of it again, and a run does."""
+    damaged = Path(shutil.copytree(finished, tmp_path / "out"))
+    tar = next((damaged / "pack").glob("*/shards/*.tar"))
+    tar.unlink()
+    (damaged / "mix" / "record.json").write_text("{")
+    code, out, _ = reelmix("verify", damaged, "--mend")
+    assert (0, True) == (code, "  removed mix/record.json\n" in out)
+    run_here(corpus, damaged)
+    assert tar.exists()
+    code, out, _ = reelmix("verify", damaged, "--mend")
+    assert (0, f"{damaged}: all is what it says it is\n") == (code, out)
+
+
+@pytest.mark.parametrize(
+    "verb", [["inspect"], ["sql", "select count(*) from split"], ["trace", "a"], ["plan"]]
+)
+def test_broken_files_are_no_tracebacks(
+    reelmix: Any, corpus: Path, finished: Path, tmp_path: Path, verb: list[str]
+) -> None:
+    """Every verb that meets a broken record ends with one sentence, which names the command."""
+    damaged = Path(shutil.copytree(finished, tmp_path / "out"))
+    where = ["--in", corpus, "--out", damaged] if verb == ["plan"] else [damaged]
+    (damaged / "split" / "record.json").write_text("{")
+    code, _, err = reelmix(verb[0], *where, *verb[1:])
+    assert (1, True) == (code, f"`reelmix verify {damaged} --mend`" in err)
+    assert err.startswith("reelmix: ") and "Traceback" not in err
+
+
 def test_plan_starts_nothing(reelmix: Any, corpus: Path, finished: Path, tmp_path: Path) -> None:
     """On a finished run all is up to date; on an empty directory every step is to do, and none is made."""
-    steps = json.loads(reelmix("plan", "--in", corpus, "--out", finished, "--json")[1])["steps"]
-    assert {"up to date"} == {step["state"] for step in steps.values()}
-    steps = json.loads(reelmix("plan", "--in", corpus, "--out", tmp_path / "new", "--json")[1])["steps"]
+    assert {} == states(planned(reelmix, corpus, finished))
+    steps = planned(reelmix, corpus, tmp_path / "new")
     assert all(step["rows"] > 0 and step["rate"] == "assumed" for step in steps.values())
+    assert ["to do", *["to do, uncertain"] * 7] == list(states(steps).values())
     assert not (tmp_path / "new").exists()
+    assert 2 == reelmix("plan", "--out", finished)[0]
+
+
+def test_plan_sees_a_later_stage_of_a_step(
+    reelmix: Any, corpus: Path, finished: Path, tmp_path: Path
+) -> None:
+    """Another choice of texts, or another measure, is rows to do, though the first stage of the step is done;
+    what follows is uncertain."""
+    steps = planned(reelmix, corpus, finished, "caption.text=caption")
+    live = count(finished, "dedup where coalesce(rejected_by, duplicate_of, error) is null")
+    assert {"caption": "to do", "mix": "to do, uncertain", "pack": "to do, uncertain"} == states(steps)
+    assert [live] * 3 == [steps[name]["rows"] for name in ("caption", "mix", "pack")]
+
+    dimension = len(ask(finished, "select embedding from score where embedding is not null limit 1")[0][0])
+    head = tmp_path / "head.safetensors"
+    save_file({"weight": np.zeros((1, dimension), np.float32), "bias": np.zeros(1, np.float32)}, head)
+    steps = planned(reelmix, corpus, finished, f"score.aesthetic_head={head}")
+    measured = count(finished, "score where embedding is not null")
+    assert ("to do", measured) == (steps["score"]["state"], steps["score"]["rows"])
+    assert {"up to date"} == {steps[name]["state"] for name in ("ingest", "split")}
+    assert {"to do, uncertain"} == {steps[name]["state"] for name in list(steps)[3:]}
+
+
+def test_plan_says_what_is_written_anew(reelmix: Any, corpus: Path, finished: Path) -> None:
+    """A moved threshold lacks no row, and is not up to date: the rows that it may bring back are counted
+    where they have no result."""
+    steps = planned(reelmix, corpus, finished, "filter.not_blurred.max=1.0")
+    assert ["to write anew", *["to do, uncertain"] * 4] == list(states(steps).values())
+    judged = "verdicts where step not in ('ingest', 'split', 'score') and fate <> 'failed'"
+    back = count(finished, f"(select distinct id from {judged}) as gone")
+    assert back > 0
+    assert [0, 0, back] == [steps[name]["rows"] for name in ("filter", "dedup", "caption")]
+
+    steps = planned(reelmix, corpus, finished, "filter.large_enough.min_px=57")
+    assert "to write anew" == steps["ingest"]["state"]
+    steps = planned(reelmix, corpus, finished, "pack.shard_bytes=100000")
+    assert {"pack": "to write anew"} == states(steps)
+
+
+def test_plan_counts_each_asset_once(reelmix: Any, corpus: Path, finished: Path) -> None:
+    """Bytes are those of the files behind the rows, however many clips were made of each; a measured rate is
+    that of a row in one chain of stages."""
+    steps = planned(reelmix, corpus, finished, "pack.crf=30")
+    alive = "mix where coalesce(rejected_by, duplicate_of, error) is null"
+    assets = ask(finished, f"select distinct asset_id, size_bytes from {alive}")["size_bytes"].to_pylist()
+    assert int(0.7 * sum(assets)) == steps["pack"]["write_bytes"]
+    spent = last_run(finished)["caption"]
+    chains = spent["rows"] / count(finished, "dedup where coalesce(rejected_by, duplicate_of, error) is null")
+    assert 3 == chains
+    steps = planned(reelmix, corpus, finished, "caption.max_tokens=63")
+    assert steps["caption"]["cpu_hours"] == pytest.approx(spent["cpu_s"] / 3600)
+    assert "gpu_hours" not in steps["caption"]
+
+
+def test_the_demo_models_warn_of_other_media(corpus: Path, finished: Path, tmp_path: Path) -> None:
+    """They know drawn shapes only: said of media that were given, and of media that were ingested before."""
+    photos = Path(shutil.copytree(corpus / "images", tmp_path / "photos"))
+    run_here(photos, tmp_path / "out", only=["ingest"])
+
+    assert [False, False] == [warned(sources, finished) for sources in ([corpus], [])]
+    assert [True, True] == [warned(sources, tmp_path / "out") for sources in ([photos], [])]
+
+
+def warned(sources: list[Path], out: Path) -> bool:
+    said: list[str] = []
+    log = Log(out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Log, "say", lambda _, line: said.append(line))
+        prepare_models(checked_recipe(sources=map(str, sources)), log)
+    return any("know only the drawn shapes" in line for line in said)
 
 
 def test_a_directory_without_a_run(reelmix: Any, tmp_path: Path) -> None:
@@ -164,8 +284,6 @@ def test_doctor(reelmix: Any, tmp_path: Path) -> None:
 
 def test_text_from_data_is_inert() -> None:
     """Control characters are shown, formulas quoted."""
-    import pyarrow as pa
-
     from pipeline.show import csv_text, inert
 
     assert "\\x1b[31mred" == inert("\x1b[31mred")

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -108,3 +109,20 @@ def test_ties_are_undone() -> None:
     with leash.tied():
         assert leash.MARK in os.environ
     assert before == dict(os.environ)
+
+
+def test_without_proc_nothing_is_tied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where there is no /proc, a run goes on without a leash, and says so once."""
+    elsewhere = tmp_path / "leash.py"
+    elsewhere.write_text(Path(leash.__file__).read_text().replace('"/proc/', '"/nowhere/'))
+    monkeypatch.setattr(leash, "__file__", str(elsewhere))
+    leash._say_untied.cache_clear()
+    before = dict(os.environ)
+    for _ in range(2):
+        with leash.tied():
+            assert before == dict(os.environ)
+    assert before == dict(os.environ)
+    assert 1 == len(caplog.messages)
+    assert "may outlive it when it is killed" in caplog.messages[0]

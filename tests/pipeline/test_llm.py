@@ -85,13 +85,15 @@ def test_an_answer_ends_or_is_cut_off(tokens: list[int], reason: str) -> None:
 
 
 def test_options_reach_the_engine_but_not_the_words(tiny: str) -> None:
-    """A recipe says how vLLM runs, not what it says; a GPU gets vLLM's own defaults."""
+    """A recipe says how vLLM runs, not what it says; a GPU gets vLLM's own defaults, but that a context
+    longer than its memory stops no engine."""
     from pipeline.llm import _engine
 
-    made = _engine(stage_of(tiny), 2, {"tensor_parallel_size": 2, "dtype": "float16", "seed": 1})
-    assert (2, "float32", 0) == (made["tensor_parallel_size"], made["dtype"], made["seed"])
-    assert "bfloat16" == _engine(stage_of(tiny, captioner_dtype="auto"), 1, {})["dtype"]
-    assert {"enforce_eager", "max_model_len"}.isdisjoint(made)
+    made = _engine(stage_of(tiny), 2, {"tensor_parallel_size": 2})
+    fixed = (made["tensor_parallel_size"], made["dtype"], made["seed"], made["max_model_len"])
+    assert (2, "float32", 0, -1) == fixed
+    assert "bfloat16" == _engine(stage_of(tiny, captioner_dtype="bfloat16"), 1, {})["dtype"]
+    assert {"enforce_eager", "max_num_seqs"}.isdisjoint(made)
     assert (True, 5) == tuple(
         _engine(stage_of(tiny), 0, {"max_num_seqs": 5})[n] for n in ("enforce_eager", "max_num_seqs")
     )
