@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests import columns, files
+from manifests.errors import ManifestError
 from manifests.sql import query, quoted
 
 ID_DIGITS = 32
 # Failures of a place and not of content: kept for the count, but the row is tried again by the next run.
 TRANSIENT = ("unreadable",)
+# Side values are read by row groups; none is larger than this, or else it holds one row.
+GROUP_BYTES = 256 << 10
+# How much of side values stands in one array: 32-bit offsets of lists and bytes end at 2^31.
+BLOCK_BYTES = 256 << 20
 _LAST = 1 << 40
 _PASSING = " or ".join(f"starts_with(error, '{reason}: ')" for reason in TRANSIENT)
 
@@ -50,7 +57,8 @@ class Results:
     """The parts in one folder; `makes_rows` tells whether a result's key is `parent_id` or `id`.
 
     A part holds the key, `input` (digest of what was read), the written columns and `error`; side columns lie
-    in a file of their own with the same stem. A part under its final name is whole, so it counts.
+    in files of their own, which the part names. A part under its final name is whole, so it counts.
+    Reading raises ManifestError for a file that is damaged or gone.
     """
 
     out: Path
@@ -91,18 +99,20 @@ class Results:
         """Add one part of one bucket; returns it as it was written, side columns replaced by digest and
         place.
 
-        The name comes from the keys and inputs: the same work done twice is the same file.
+        Each file's name holds the digits of its content (`files.keep_table`): the same work done twice is the
+        same file, and work that came out otherwise is another part.
         """
-        keys = table[self.key].to_pylist() + table["input"].to_pylist()
-        stem = f"{bucket or 'all'}-{hashlib.sha256(''.join(keys).encode()).hexdigest()[:16]}"
+        stem = f"{bucket or 'all'}-{{}}"
         for side in self.sides:
-            place = self.folder / f"{stem}.{side}.parquet"
-            files.write_table(place, table.select(["id", side]).filter(pc.is_valid(table[side])))
+            values = table.select(["id", side]).filter(pc.is_valid(table[side]))
+            place = files.keep_table(
+                self.folder, f"{stem}.{side}.parquet", values, group_rows=_group_rows(values)
+            )
             digests = _side_digests(table[side])
             table = table.append_column(digest_name(side), digests)
             table = table.append_column(part_name(side), _where(digests, str(place.relative_to(self.out))))
         small = table.select(self.schema.names).cast(self.schema)
-        files.write_table(self.folder / f"{stem}.parquet", small)
+        files.keep_table(self.folder, f"{stem}.parquet", small)
         return small
 
     def parts(self, bucket: str = "") -> list[Path]:
@@ -137,7 +147,7 @@ class Results:
         return answer.cast(wanted.schema).sort_by("id")
 
     def _parts_table(self, schema: pa.Schema, bucket: str) -> pa.Table:
-        tables = [pq.read_table(part, columns=schema.names) for part in self.parts(bucket)]
+        tables = [files.read_table(self.out, part, schema.names) for part in self.parts(bucket)]
         numbered = [
             t.append_column("part_number", pa.array([n] * len(t), pa.int64())) for n, t in enumerate(tables)
         ]
@@ -145,15 +155,68 @@ class Results:
         return pa.concat_tables([empty, *numbered])
 
 
-def read_side(out: Path, rows: pa.Table, side: str) -> pa.Array:
-    """The side values of these rows, in their order; null where a row has none."""
-    parts = [pa.table({"id": pa.array([], pa.string()), side: pa.array([], columns.column(side).type)})]
-    for place in sorted({p for p in rows[part_name(side)].to_pylist() if p}):
-        ids = rows.filter(pc.equal(rows[part_name(side)], place))["id"]
-        parts.append(pq.read_table(out / place, filters=pc.field("id").isin(ids.combine_chunks())))
-    values = pa.concat_tables(parts).combine_chunks()
-    found = pc.index_in(rows["id"].combine_chunks(), value_set=values["id"].combine_chunks())
-    return values[side].combine_chunks().take(found)
+def read_side(out: Path, rows: pa.Table, side: str) -> pa.ChunkedArray:
+    """The side values of these rows, in their order; null where a row has none.
+
+    Only the row groups that hold them are read. Raises ManifestError for a file that is damaged or gone.
+    """
+    places: dict[str, list[int]] = {}
+    for at, place in enumerate(rows[part_name(side)].to_pylist()):
+        places.setdefault(place or "", []).append(at)
+    pieces: list[_Piece] = []
+    for place in sorted(places):
+        ats = np.array(places[place])
+        if place:
+            pieces += _pieces(out, place, side, rows["id"].take(ats), ats)
+        else:
+            pieces.append((ats, pa.nulls(len(ats), columns.column(side).type)))
+    return _in_order(pieces, len(rows), columns.column(side).type)
+
+
+# Places of rows, and the values there.
+_Piece = tuple[npt.NDArray[np.int64], pa.Array]
+
+
+def _pieces(
+    out: Path, place: str, side: str, ids: pa.ChunkedArray, ats: npt.NDArray[np.int64]
+) -> Iterator[_Piece]:
+    """What one file holds of the wanted ids, row group by row group."""
+    with files.reading(out, out / place), pq.ParquetFile(out / place) as file:
+        found = pc.index_in(ids, value_set=file.read(columns=["id"])["id"])
+        if found.null_count:
+            raise ManifestError(f"{out / place} lacks the {side} of a row; {files.remedy(out)}")
+        sizes = [file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)]
+        ends, wanted = np.cumsum(sizes), found.to_numpy()
+        groups = np.searchsorted(ends, wanted, side="right")
+        for group in np.unique(groups).tolist():
+            here = groups == group
+            values = file.read_row_group(group, columns=[side])[side].combine_chunks()
+            yield ats[here], values.take(pa.array(wanted[here] - (ends[group] - sizes[group])))
+
+
+def _in_order(pieces: list[_Piece], count: int, kind: pa.DataType) -> pa.ChunkedArray:
+    """The values of all pieces by place, in arrays of about BLOCK_BYTES each."""
+    piece, within, weight = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count)
+    for number, (ats, values) in enumerate(pieces):
+        piece[ats], within[ats] = number, np.arange(len(ats))
+        weight[ats] = values.nbytes / len(ats)
+    ends = np.flatnonzero(np.diff(np.cumsum(weight) // BLOCK_BYTES)) + 1
+    blocks = [block for block in np.split(np.arange(count), ends) if len(block)]
+    return pa.chunked_array([_block(pieces, piece[block], within[block]) for block in blocks], kind)
+
+
+def _block(pieces: list[_Piece], piece: npt.NDArray[np.int64], within: npt.NDArray[np.int64]) -> pa.Array:
+    order = np.argsort(piece, kind="stable")
+    numbers, starts = np.unique(piece[order], return_index=True)
+    taken = [
+        pieces[number][1].take(pa.array(ats))
+        for number, ats in zip(numbers.tolist(), np.split(within[order], starts[1:]), strict=True)
+    ]
+    return pa.concat_arrays(taken).take(pa.array(np.argsort(order)))
+
+
+def _group_rows(values: pa.Table) -> int:
+    return int(max(1, GROUP_BYTES * len(values) // max(1, values.nbytes)))
 
 
 def _overlap(one: str, other: str) -> bool:

@@ -28,11 +28,12 @@ def ask(out: Path, statement: str) -> pa.Table:
     """The answer to one SQL statement over the views of a work directory.
 
     Views: every finished step, `verdicts` (of the last step), and the tables that steps published (`sources`,
-    `pairs`, `groups`, `plan`). Raises RecipeError for wrong SQL, ManifestError for a directory without a
-    finished step.
+    `pairs`, `groups`, `plan`, `files`). Only what the statement names is read. Raises RecipeError for wrong
+    SQL, ManifestError for a directory without a finished step and for files that are damaged or gone.
     """
+    words = _words(statement)
     with sql.connect() as connection:
-        names = sorted({name for step in _steps(out) for name in _register(connection, out, step, statement)})
+        names = sorted({name for step in _steps(out) for name in _register(connection, out, step, words)})
         try:
             found = connection.extract_statements(statement)
             if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
@@ -51,19 +52,28 @@ def _steps(out: Path) -> list[str]:
     return found
 
 
-def _register(connection: duckdb.DuckDBPyConnection, out: Path, step: str, statement: str) -> list[str]:
-    """Register a step's view and tables, but read only those that the statement can mean."""
-    tables = sorted(Manifest.open(out, step).record["tables"])
-    for name in (step, *tables):
-        if name in statement:
-            table = (
-                step_view(out, step, _sides(statement))
-                if name == step
-                else Manifest.open(out, step).table(name)
-            )
-            connection.register(name, table)
+def _register(connection: duckdb.DuckDBPyConnection, out: Path, step: str, words: set[str]) -> list[str]:
+    """Register a step's view and tables, but read only those that the statement names."""
+    manifest = Manifest.open(out, step)
+    tables = sorted(manifest.record["tables"])
+    for name in words & {step, *tables}:
+        table = step_view(out, step, _sides(words)) if name == step else manifest.table(name)
+        connection.register(name, table)
     return [step, *tables]
 
 
-def _sides(statement: str) -> tuple[str, ...]:
-    return tuple(name for name, column in columns.COLUMNS.items() if column.side and name in statement)
+def _sides(words: set[str]) -> tuple[str, ...]:
+    return tuple(name for name, column in columns.COLUMNS.items() if column.side and name in words)
+
+
+def _words(statement: str) -> set[str]:
+    """The names in a statement, in lower case as SQL compares them; texts and comments name nothing."""
+    content = statement.encode()
+    tokens = duckdb.tokenize(statement)
+    ends = [begin for begin, _ in tokens[1:]] + [len(content)]
+    named = (duckdb.token_type.identifier, duckdb.token_type.keyword)
+    return {
+        content[begin:end].decode().strip().strip('"').lower()
+        for (begin, kind), end in zip(tokens, ends, strict=True)
+        if kind in named
+    }

@@ -122,7 +122,7 @@ def sql(
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Ask the manifests: views ingest, split, …, and verdicts, sources, pairs, groups, plan."""
+    """Ask the manifests: views ingest, split, …, and verdicts, sources, pairs, groups, plan, files."""
     from manifests.views import ask
     from pipeline.show import as_text, csv_text, inert, json_rows
 
@@ -134,30 +134,36 @@ def sql(
 
 
 @app.command()
-def verify(out: OutArgument = Path("out")) -> None:
-    """Check every hash, index and count again; exit code 1 with findings."""
+def verify(
+    out: OutArgument = Path("out"),
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Remove what is broken, so that the next run makes it again.")
+    ] = False,
+) -> None:
+    """Check every hash, index and count again; exit code 1 with findings, with --mend where some are left."""
     from pipeline.show import inert
+    from pipeline.verify import mend as mend_out
     from pipeline.verify import verify as verify_out
 
-    findings = verify_out(out)
-    print("\n".join(inert(finding) for finding in findings) or f"{out}: all is what it says it is")
-    raise typer.Exit(1 if findings else 0)
+    lines, left = mend_out(out) if mend else (findings := verify_out(out), bool(findings))
+    print("\n".join(inert(line) for line in lines) or f"{out}: all is what it says it is")
+    raise typer.Exit(1 if left else 0)
 
 
 @app.command()
 def trace(
     out: OutArgument,
-    sample: Annotated[str, typer.Argument(metavar="ID", help="First digits of a row's id, or a file's URI.")],
-    recipe: Annotated[str, typer.Option(help="The recipe whose rules are shown.")] = "default",
+    sample: Annotated[
+        str, typer.Argument(metavar="ID", help="First digits of the id of a row or asset, or a file's URI.")
+    ],
     as_json: JsonOption = False,
 ) -> None:
-    """Follow one sample: files, measures, rules, verdicts, neighbours, shard."""
-    from pipeline.drive import checked_recipe
+    """Follow one sample: files, measures, rules as they were, verdicts, neighbours, shard."""
     from pipeline.show import inert
     from pipeline.trace import lines
     from pipeline.trace import trace as trace_out
 
-    found = trace_out(out, sample, checked_recipe(recipe).rules)
+    found = trace_out(out, sample)
     _print(found) if as_json else print("\n".join(inert(line) for line in lines(found)))
 
 

@@ -146,6 +146,7 @@ class Context:
             "tables": {name: manifest.put(folder, name, table) for name, table in sorted(published.items())},
             "counts": _sum(totals),
             "settings": self.settings()[step],
+            "rules": [rule.model_dump(mode="json", exclude_none=True) for rule in stock.rules],
         }
         return manifest.commit(self.out, step, record, stocks.results_for(self.out, step, self.maps(step)))
 

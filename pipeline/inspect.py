@@ -11,6 +11,7 @@ from manifests.errors import ManifestError
 from manifests.manifest import Manifest
 from manifests.verdicts import STEPS
 from pipeline.progress import last_run
+from pipeline.stale import says, stale_steps
 
 SPENT = ("media_s", "wall_s", "cpu_s", "decodes", "model_calls")
 
@@ -19,14 +20,18 @@ def summary(out: Path, step: str | None = None) -> dict[str, Any]:
     """Counts by step as DESIGN.md section 8 fixes them: rows == live + rejected + duplicates + failed, at
     every step.
 
-    What was spent is that of the last run: nought for a step that was up to date. Raises ManifestError for a
-    folder without a finished step.
+    What was spent is that of the last run: nought for a step that was up to date. `stale` names the step that
+    changed since a step was made, or is null. Raises ManifestError for a folder without a finished step.
     """
-    found = {name: m for name in ([step] if step else STEPS) if (m := Manifest.find(out, name))}
+    every = {name: m for name in STEPS if (m := Manifest.find(out, name))}
+    found = {name: m for name, m in every.items() if step in (None, name)}
     if not found:
         raise ManifestError(f"{out} holds no finished {step or 'step'}; `reelmix run --out {out}` makes one")
-    spent = last_run(out)
-    steps = {name: _step(manifest, spent.get(name, {})) for name, manifest in found.items()}
+    spent, stale = last_run(out), stale_steps(every)
+    steps = {
+        name: {**_step(manifest, spent.get(name, {})), "stale": stale.get(name)}
+        for name, manifest in found.items()
+    }
     return {"steps": steps, "shards": shards(out) if "pack" in found else []}
 
 
@@ -54,12 +59,20 @@ def shards(out: Path) -> list[dict[str, Any]]:
     """Each packed shard: its dataset, file, samples, bytes and digest."""
     found: list[dict[str, Any]] = []
     for path in sorted((out / "pack").glob("*/dataset.json")):
-        for shard in files.read_json(path)["shards"]:
+        for shard in _listed(out, path):
             tar = f"{path.parent.name}/shards/{shard['name']}.tar"
             found.append(
                 {"tar": tar, **{k: shard[k] for k in ("samples", "tar_bytes", "media_s", "tar_sha256")}}
             )
     return found
+
+
+def _listed(out: Path, path: Path) -> list[dict[str, Any]]:
+    with files.reading(out, path):
+        try:
+            return list(files.read_json(path)["shards"])
+        except (KeyError, TypeError) as error:
+            raise ValueError("it lists no shards") from error
 
 
 def table(value: dict[str, Any]) -> str:
@@ -83,6 +96,8 @@ def table(value: dict[str, Any]) -> str:
         lines.append(
             f"{step:<8}{numbers['rows']:>8}{numbers['live']:>8}{sums[0]:>10}{sums[1]:>12}{sums[2]:>8}{spent}"
         )
+    if stale := says({name: step["stale"] for name, step in value["steps"].items() if step["stale"]}):
+        lines.append(f"  {stale}")
     last = list(value["steps"].values())[-1]
     for fate in ("rejected", "duplicates", "failed"):
         lines += [f"  {fate}: {name} {number}" for name, number in sorted(last[fate].items())]

@@ -67,7 +67,10 @@ class Log:
 def last_run(out: Path) -> dict[str, Any]:
     """The numbers of the latest run by step; empty when none was written."""
     logs = sorted((out / "runs").glob("*.json"))
-    return dict(files.read_json(logs[-1])["steps"]) if logs else {}
+    if not logs:
+        return {}
+    with files.reading(out, logs[-1]):
+        return dict(files.read_json(logs[-1])["steps"])
 
 
 def ordered(report: pa.Table, name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -17,7 +18,7 @@ import pyarrow as pa
 import ray
 import ray.data
 
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, RecipeError
 from pipeline import leash
 from pipeline.model import ModelWork
 from pipeline.worker import MACHINE_TROUBLE, Opener
@@ -26,6 +27,9 @@ from stages.caption.captions import CaptionClips
 
 # Blocks hold paths of orders, reports, and the pictures of a few batches on their way to a model.
 OBJECT_STORE_BYTES = 256 << 20
+# Ray hands over a worker's exception as the text of its traceback.
+_ERRORS = {"ManifestError": ManifestError, "RecipeError": RecipeError}
+_WORKERS_SENTENCE = re.compile(r"^[\w.]*\b(ManifestError|RecipeError): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -121,10 +125,13 @@ def _hushed() -> Iterator[None]:
 
 
 def _told(data: ray.data.Dataset) -> Iterator[pa.Table]:
-    """The reports of a dataset; a full disk or a lost mount in a worker is told in one sentence."""
+    """The reports of a dataset; a full disk, a lost mount or a directory that cannot be used is told in one
+    sentence."""
     try:
         yield from data.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
     except ray.exceptions.RayError as error:
+        if told := _WORKERS_SENTENCE.search(str(error)):
+            raise _ERRORS[told[1]](told[2]) from error
         trouble = next((name for name in MACHINE_TROUBLE if name in str(error)), None)
         if trouble is None:
             raise

@@ -16,17 +16,21 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from manifests import columns
-from manifests.errors import ManifestError
+from manifests.files import sha256
+from manifests.manifest import Manifest
 from manifests.store import read_side
+from manifests.verdicts import STEPS
 from pipeline.context import Context
 from pipeline.stock import Stock
 from pipeline.worker import report
-from stages.pack.cards import write_cards
+from stages.pack.cards import SUMMARY, cards, write_cards
 from stages.pack.plan import DATASETS
-from stages.pack.shard import Sample, read_summary, remove_others, write_shard
+from stages.pack.shard import ENDINGS, Sample, is_there, read_summary, remove_others, write_shard
 
-# Rows whose media are held at once while a shard is written.
+# Media that are held at once while a shard is written; a larger one stands alone.
+CHUNK_BYTES = 64 << 20
 CHUNK_ROWS = 64
+FILES = pa.schema([("path", pa.string()), ("bytes", pa.int64()), ("sha256", pa.string())])
 
 
 @dataclass(frozen=True)
@@ -46,16 +50,20 @@ class ShardWriter:
         rows = pq.read_table(order)
         folder = self.out / "pack" / order.parent.name
         more = [name for name in rows.column_names if name.startswith(columns.CLASS)]
-        write_shard(folder, order.stem, _samples(self.out, rows), inputs=shard_inputs(rows), more=more)
+        write_shard(folder, order.stem, samples(self.out, rows), inputs=shard_inputs(rows), more=more)
         return report(self.name, rows=len(rows))
 
 
-def write_shards(context: Context, stock: Stock, plan: pa.Table) -> None:
-    """Bring the dataset folders to what the plan says: missing and changed shards, then the cards."""
+def write_shards(context: Context, stock: Stock, plan: pa.Table) -> pa.Table:
+    """Bring the dataset folders to what the plan says: missing and changed shards, then the cards.
+
+    Returns their files: path in the pack folder, size and SHA-256 as written, null where people may edit.
+    """
     orders = context.out / "orders" / "pack"
     missing = [order for order in _orders(orders, stock, plan) if not _is_current(context.out, order)]
     if missing:
         context.work("pack", ShardWriter(context.out), missing)
+    listed: list[dict[str, Any]] = []
     planned = sorted(set(plan["dataset"].to_pylist()))
     for left in set(DATASETS.values()) - set(planned):
         shutil.rmtree(context.out / "pack" / left, ignore_errors=True)
@@ -63,8 +71,42 @@ def write_shards(context: Context, stock: Stock, plan: pa.Table) -> None:
         folder = context.out / "pack" / dataset
         names = sorted(set(plan.filter(pc.equal(plan["dataset"], dataset))["shard"].to_pylist()))
         remove_others(folder, names)
-        run = {"recipe": context.recipe.name, "settings": context.settings()}
-        write_cards(folder, [read_summary(folder, name) for name in names], name=dataset, run=run)
+        run = {"recipe": context.recipe.name, "settings": context.settings(), "rules": _rules(context.out)}
+        summary = write_cards(folder, [read_summary(folder, name) for name in names], name=dataset, run=run)
+        listed += _listed(folder, summary)
+    return pa.Table.from_pylist(listed, schema=FILES)
+
+
+def is_packed(pack: Manifest) -> bool:
+    """Whether every file of the packed datasets is there, in its size; contents are for `verify`."""
+    if "files" not in pack.record["tables"]:
+        return False
+    for file in pack.table("files").to_pylist():
+        path = pack.folder / file["path"]
+        if not path.is_file() or file["bytes"] not in (None, path.stat().st_size):
+            return False
+    return True
+
+
+def _listed(folder: Path, summary: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    known = {
+        f"shards/{shard['name']}.{kind}": (shard[f"{kind}_bytes"], shard[f"{kind}_sha256"])
+        for shard in summary["shards"]
+        for kind in ("tar", "parquet")
+    }
+    shards = [f"shards/{shard['name']}{ending}" for shard in summary["shards"] for ending in ENDINGS]
+    for name in (SUMMARY, *cards(summary), *shards):
+        path = folder / name
+        size, digest = known.get(name) or (path.stat().st_size, sha256(path))
+        if name == "README.md":
+            size = digest = None
+        yield {"path": f"{folder.name}/{name}", "bytes": size, "sha256": digest}
+
+
+def _rules(out: Path) -> list[dict[str, Any]]:
+    """The rules that judged on the way here, as the steps recorded them."""
+    found = [Manifest.find(out, step) for step in STEPS]
+    return [rule for step in found if step for rule in step.record.get("rules", [])]
 
 
 def shard_inputs(rows: pa.Table) -> str:
@@ -75,11 +117,10 @@ def shard_inputs(rows: pa.Table) -> str:
 
 
 def _is_current(out: Path, order: Path) -> bool:
-    try:
-        summary = read_summary(out / "pack" / order.parent.name, order.stem)
-    except ManifestError:
+    folder = out / "pack" / order.parent.name
+    if not is_there(folder, order.stem):
         return False
-    return bool(summary["inputs"] == shard_inputs(pq.read_table(order)))
+    return bool(read_summary(folder, order.stem)["inputs"] == shard_inputs(pq.read_table(order)))
 
 
 def _orders(folder: Path, stock: Stock, plan: pa.Table) -> Iterator[Path]:
@@ -101,12 +142,22 @@ def _by_shard(plan: pa.Table) -> Iterator[tuple[tuple[str, str], list[str]]]:
     yield from grouped.items()
 
 
-def _samples(out: Path, rows: pa.Table) -> Iterator[Sample]:
-    for start in range(0, len(rows), CHUNK_ROWS):
-        chunk = rows.slice(start, CHUNK_ROWS)
+def samples(out: Path, rows: pa.Table, *, most_bytes: int = CHUNK_BYTES) -> Iterator[Sample]:
+    """The samples of these rows, in order; about `most_bytes` of media, or one sample, are held at once."""
+    for chunk in _chunks(rows, most_bytes):
         media = read_side(out, chunk, "media").to_pylist()
         for row, content in zip(chunk.to_pylist(), media, strict=True):
             yield Sample(_of_row(row), content, row["text"] or "")
+
+
+def _chunks(rows: pa.Table, most_bytes: int) -> Iterator[pa.Table]:
+    start = held_bytes = 0
+    for at, size in enumerate(rows["media_bytes"].to_pylist()):
+        if at > start and (at - start == CHUNK_ROWS or held_bytes + size > most_bytes):
+            yield rows.slice(start, at - start)
+            start, held_bytes = at, 0
+        held_bytes += size
+    yield rows.slice(start)
 
 
 def _of_row(row: dict[str, Any]) -> dict[str, Any]:

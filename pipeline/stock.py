@@ -27,10 +27,14 @@ BUCKET_ASSETS = 50_000
 
 @dataclass(frozen=True)
 class Stock:
-    """`read(bucket)` gives (rows, the verdicts on them); all rows of one asset lie in one bucket."""
+    """`read(bucket)` gives (rows, the verdicts on them); all rows of one asset lie in one bucket.
+
+    `rules` are those that it was judged by last, with the thresholds that were found for shares.
+    """
 
     buckets: tuple[str, ...]
     read: Callable[[str], tuple[pa.Table, pa.Table]]
+    rules: tuple[Rule, ...] = ()
 
     def live(self, bucket: str) -> pa.Table:
         """The rows of a bucket without a fate, fate columns left out."""
@@ -92,7 +96,7 @@ def judged(stock: Stock, rules: tuple[Rule, ...], step: str) -> Stock:
         rows, given = stock.read(bucket)
         return rows, pa.concat_tables([given, judge(_live(rows, given), settled, step=step)])
 
-    return Stock(stock.buckets, read)
+    return Stock(stock.buckets, read, settled)
 
 
 def routed(stock: Stock, rules: tuple[Rule, ...]) -> Stock:

@@ -3,23 +3,26 @@ now."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from pydantic import ValidationError
 
 from filters.rules import Rule
-from manifests import columns, verdicts
+from manifests import columns, files, verdicts
 from manifests.errors import ManifestError, RecipeError
 from manifests.manifest import Manifest
 
 
-def trace(out: Path, wanted: str, rules: tuple[Rule, ...]) -> dict[str, Any]:
-    """Everything known of the row whose id begins with `wanted`, or of the file of that URI.
+def trace(out: Path, wanted: str) -> dict[str, Any]:
+    """Everything known of the row or asset whose id begins with `wanted`, or of the file of that URI.
 
-    Raises RecipeError when nothing, or more than one row, answers to it.
+    Rules and thresholds are those that the steps recorded when they judged. Raises RecipeError when nothing,
+    or more than one row of more than one asset, answers to it.
     """
     steps = [m for step in verdicts.STEPS if (m := Manifest.find(out, step))]
     if not steps:
@@ -29,7 +32,7 @@ def trace(out: Path, wanted: str, rules: tuple[Rule, ...]) -> dict[str, Any]:
         "id": row["id"],
         "files": _files(steps[0], row),
         "row": {name: value for name, value in row.items() if _shown(name) and value is not None},
-        "rules": [_ruling(rule, row) for rule in rules if rule.enabled],
+        "rules": [_ruling(rule, row) for rule in _rules(steps)],
         "verdicts": _verdicts(steps[-1], row["id"]),
         "neighbours": _neighbours(out, row["id"]),
         "shard": row.get("shard"),
@@ -39,7 +42,7 @@ def trace(out: Path, wanted: str, rules: tuple[Rule, ...]) -> dict[str, Any]:
 
 def _one(last: Manifest, wanted: str) -> dict[str, Any]:
     rows = last.all_rows()
-    found = rows.filter(pc.starts_with(rows["id"], wanted))
+    found = rows.filter(pc.or_(pc.starts_with(rows["id"], wanted), pc.starts_with(rows["asset_id"], wanted)))
     if not len(found):
         found = rows.filter(pc.equal(rows["source_uri"], wanted))
     if not len(found):
@@ -69,6 +72,16 @@ def _shown(name: str) -> bool:
     return (
         name in columns.COLUMNS and columns.COLUMNS[name].group != "fate" and not columns.COLUMNS[name].side
     )
+
+
+def _rules(steps: Iterable[Manifest]) -> Iterator[Rule]:
+    for step in steps:
+        for rule in step.record.get("rules", []):
+            try:
+                yield Rule.model_validate_json(json.dumps(rule))
+            except ValidationError as error:
+                path = step.folder / "record.json"
+                raise ManifestError(f"{path} holds a rule that is none; {files.remedy(step.out)}") from error
 
 
 def _ruling(rule: Rule, row: dict[str, Any]) -> dict[str, Any]:

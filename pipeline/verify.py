@@ -3,46 +3,108 @@ shard."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
 
-from manifests import verdicts
+from manifests import files, verdicts
 from manifests.errors import ManifestError
-from manifests.files import sha256
 from manifests.manifest import Manifest
 from manifests.sql import query
-from stages.pack.check import check_dataset
+from pipeline.broken import Finding, broken_datasets, broken_files, readable, record_of
+from pipeline.drive import held
+from pipeline.stale import says, stale_steps
 
 
 def verify(out: Path) -> list[str]:
-    """Findings, empty when all is well. Raises ManifestError when the directory holds no finished step."""
-    found = [m for step in verdicts.STEPS if (m := Manifest.find(out, step))]
-    if not found:
-        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
-    findings = [finding for manifest in found for finding in _files(manifest)]
-    if findings:
-        return findings
-    findings = [finding for manifest in found for finding in _counts(manifest)]
-    findings += [f for before, after in pairwise(found) for f in _conserved(before, after)]
-    return [*findings, *_sources(found[0]), *_shards(out, found[-1])]
+    """Findings, each with what to do, empty when all is well; writes nothing.
+
+    Raises ManifestError when the directory holds no finished step, or one of another format.
+    """
+    return [_told(out, finding) for finding in examine(out)]
 
 
-def _files(manifest: Manifest) -> Iterator[str]:
-    """Files of a step that are missing, or are not what its record lists."""
-    try:
-        listed = manifest.parts().to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        yield f"{manifest.step}: the list of parts cannot be read ({error})"
-        return
-    for part in listed:
-        path = manifest.folder / part["path"]
-        if not path.exists():
-            yield f"{manifest.step}: {part['path']} is missing"
-        elif path.stat().st_size != part["bytes"] or sha256(path) != part["sha256"]:
-            yield f"{manifest.step}: {part['path']} is not what the record lists (size or SHA-256)"
+def mend(out: Path) -> tuple[list[str], bool]:
+    """Remove the broken files that `verify` finds, and the records of the steps that they count for.
+
+    The next run makes exactly these again. Returns a line for each finding and each file that went, and
+    whether something is left that neither this nor a run mends. Raises ManifestError as `verify`, and while a
+    run holds the directory.
+    """
+    if not out.is_dir():
+        raise _nothing(out)
+    with held(out):
+        found = examine(out)
+        lines: list[str] = []
+        gone = 0
+        for finding in found:
+            lines.append(finding.says)
+            for path in finding.broken:
+                if path.exists():
+                    path.unlink()
+                    lines.append(f"  removed {path.relative_to(out)}")
+                    gone += 1
+        lines += [f"{gone} files removed; run again, it makes anew what is missing"] if gone else []
+    return lines, any(finding.left for finding in found)
+
+
+def examine(out: Path) -> list[Finding]:
+    """What is wrong in a work directory; the rows of a step are looked at when its files are whole.
+
+    Raises ManifestError as `verify`.
+    """
+    found: dict[str, Manifest] = {}
+    findings: list[Finding] = []
+    whole: dict[str, Manifest] = {}
+    for step in verdicts.STEPS:
+        committed, here = readable(out, step)
+        here += broken_files(out, step, committed)
+        findings += here
+        if committed:
+            found[step] = committed
+            whole |= {} if here else {step: committed}
+    if not found and not findings:
+        raise _nothing(out)
+    stale = stale_steps(found)
+    if stale and not findings:
+        findings.append(Finding(says(stale)))
+    findings += _runs(out)
+    for step, manifest in whole.items():
+        findings += _because(out, step, _counts(manifest))
+    for before, after in pairwise(verdicts.STEPS):
+        if before in whole and after in whole and after not in stale:
+            findings += _because(out, after, _conserved(whole[before], whole[after]))
+    if "ingest" in whole:
+        findings += _because(out, "ingest", _sources(whole["ingest"]))
+    if "pack" in whole:
+        findings += [*broken_datasets(whole["pack"]), *_because(out, "pack", _planned(whole["pack"]))]
+    return findings
+
+
+def _told(out: Path, finding: Finding) -> str:
+    if not finding.broken:
+        return finding.says
+    return f"{finding.says}; mend: `reelmix verify {out} --mend`, then run again"
+
+
+def _nothing(out: Path) -> ManifestError:
+    return ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
+
+
+def _because(out: Path, step: str, sentences: Iterator[str]) -> Iterator[Finding]:
+    """Faults of a step's rows: it is to be committed again."""
+    yield from (Finding(sentence, (record_of(out, step),)) for sentence in sentences)
+
+
+def _runs(out: Path) -> Iterator[Finding]:
+    """Logs of runs that cannot be read."""
+    for path in sorted((out / "runs").glob("*.json")):
+        try:
+            files.read_json(path)
+        except (OSError, ValueError) as error:
+            yield Finding(f"runs: {path.name} is no JSON ({error})", (path,), left=isinstance(error, OSError))
 
 
 def _counts(manifest: Manifest) -> Iterator[str]:
@@ -58,39 +120,38 @@ def _counts(manifest: Manifest) -> Iterator[str]:
 
 
 def _conserved(before: Manifest, after: Manifest) -> Iterator[str]:
-    """Every row of a step is itself or a parent in the next."""
-    earlier, later = before.all_rows(["id"]), after.all_rows(["id", "parent_id"])
-    lost = _without(earlier, "id", later)
-    if lost:
-        yield f"{after.step}: {len(lost)} rows of {before.step} are neither rows nor parents here: {lost[0]}"
-
-
-def _without(earlier: pa.Table, name: str, later: pa.Table) -> list[str]:
-    answer = query(
-        f"select {name} from earlier where {name} not in (select id from later) "
-        f"and {name} not in (select parent_id from later where parent_id is not null) order by 1",
-        {"earlier": earlier, "later": later},
+    """Every row of a step is itself or a parent in the next, which has no other rows."""
+    tables = {"earlier": before.all_rows(["id"]), "later": after.all_rows(["id", "parent_id"])}
+    lost = _ids(
+        "select id from earlier except (select id from later union select parent_id from later)", tables
     )
-    return [str(value) for value in answer[name].to_pylist()]
+    if lost:
+        where = f"are neither rows nor parents here, first {lost[0]}"
+        yield f"{after.step}: {len(lost)} rows of {before.step} {where}"
+    known = "in (select id from earlier)"
+    new = _ids(f"select id from later where not (id {known} or coalesce(parent_id, '') {known})", tables)
+    if new:
+        yield f"{after.step}: {len(new)} rows have no row or parent in {before.step}, first {new[0]}"
 
 
 def _sources(ingest: Manifest) -> Iterator[str]:
-    """Every file that gave an asset has its asset among the rows."""
-    if ingest.step != "ingest":
-        return
-    sources = query("select distinct asset_id from s where role = 'media'", {"s": ingest.table("sources")})
-    rows = ingest.all_rows(["id", "parent_id"])
-    lost = _without(sources, "asset_id", rows)
+    """Every file that gave an asset has its asset among the rows, and every row its file."""
+    tables = {"sources": ingest.table("sources"), "assets": ingest.all_rows(["id"])}
+    lost = _ids(
+        "select asset_id as id from sources where role = 'media' except select id from assets", tables
+    )
     if lost:
         yield f"ingest: {len(lost)} listed files have no asset among the rows, first {lost[0]}"
+    new = _ids("select id from assets except select asset_id from sources", tables)
+    if new:
+        yield f"ingest: {len(new)} rows come from no listed file, first {new[0]}"
 
 
-def _shards(out: Path, last: Manifest) -> Iterator[str]:
-    if last.step != "pack":
-        return
-    datasets = sorted(set(last.table("plan")["dataset"].to_pylist()))
-    for dataset in datasets:
-        yield from (f"pack/{dataset}: {finding}" for finding in check_dataset(out / "pack" / dataset))
-    packed = len(last.table("plan"))
-    if packed != last.record["counts"]["live"]:
-        yield f"pack: {last.record['counts']['live']} live rows, yet {packed} samples are planned"
+def _ids(statement: str, tables: Mapping[str, pa.Table]) -> list[str]:
+    return sorted(str(id_) for id_ in query(statement, tables)["id"].to_pylist())
+
+
+def _planned(pack: Manifest) -> Iterator[str]:
+    planned, live = len(pack.table("plan")), pack.record["counts"]["live"]
+    if planned != live:
+        yield f"pack: {live} live rows, yet {planned} samples are planned"

@@ -8,6 +8,7 @@ import pytest
 from manifests import files, manifest, verdicts
 from manifests.errors import ManifestError
 from manifests.manifest import Manifest
+from manifests.store import Results
 
 
 def commit(out: Path, ids: list[str]) -> Manifest:
@@ -61,3 +62,63 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
         raise RuntimeError
     assert b"old" == (tmp_path / "f").read_bytes()
     assert ["f"] == [p.name for p in tmp_path.iterdir()]
+
+
+def test_put_does_not_trust_a_name(tmp_path: Path) -> None:
+    """Junk under the name of a table is replaced by the table."""
+    done = commit(tmp_path, ["a"])
+    (done.folder / done.record["rows"][""]).write_bytes(b"junk")
+    again = commit(tmp_path, ["a"])
+    assert done.record == again.record
+    assert ["a"] == again.all_rows()["id"].to_pylist()
+
+
+def test_a_damaged_table_says_how_to_mend_it(tmp_path: Path) -> None:
+    """Rows, tables and lists that cannot be read name the file and the command."""
+    done = commit(tmp_path, ["a"])
+    for path in done.folder.glob("*.parquet"):
+        path.write_bytes(b"junk")
+    for read in (done.all_rows, done.parts, lambda: done.table("verdicts")):
+        with pytest.raises(ManifestError, match=r"ingest/.*parquet cannot be read.*verify .* --mend"):
+            read()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"format": 1}', "\udcff"])
+def test_a_broken_record_says_how_to_mend_it(tmp_path: Path, content: str) -> None:
+    """No JSON, no record, a record without its parts."""
+    done = commit(tmp_path, ["a"])
+    (done.folder / "record.json").write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(ManifestError, match=r"record.json.*verify .* --mend"):
+        Manifest.find(tmp_path, "ingest")
+
+
+def test_a_record_that_was_changed_is_told(tmp_path: Path) -> None:
+    """A record knows the digest of its own content; one that lacks it, of an earlier version, is taken."""
+    done = commit(tmp_path, ["a"])
+    files.write_json(done.folder / "record.json", {**done.record, "settings": {"x": 1}})
+    with pytest.raises(ManifestError, match="was changed after it was written"):
+        Manifest.find(tmp_path, "ingest")
+    files.write_json(done.folder / "record.json", {k: v for k, v in done.record.items() if k != "sha256"})
+    assert Manifest.find(tmp_path, "ingest")
+
+
+def test_a_record_knows_the_step_before(tmp_path: Path) -> None:
+    """It holds the digest of what the step was made from, empty for the first step."""
+    first = commit(tmp_path, ["a"])
+    record = {**first.record, "rows": {}, "tables": {}}
+    second = manifest.commit(tmp_path, "split", record, [])
+    assert ("", first.digest) == (first.record["before"], second.record["before"])
+
+
+def test_a_result_is_listed_as_it_was_written(tmp_path: Path) -> None:
+    """What has happened to a part since shows against the list, even when it kept its size."""
+    results = Results(tmp_path, "ingest", "Measure", "f1", ("luma_mean",))
+    row = {"id": ["a"], "input": ["1"], "luma_mean": [0.5], "error": pa.nulls(1, pa.string())}
+    results.write(pa.table(row))
+    (part,) = results.parts()
+    written = files.sha256(part)
+    part.write_bytes(part.read_bytes()[::-1])
+    rows = manifest.put(tmp_path / "ingest", "rows-all", pa.table({"id": ["a"]}))
+    record = {"inputs": "x", "rows": {"": rows}, "tables": {}, "counts": {}, "settings": {}}
+    listed = manifest.commit(tmp_path, "ingest", record, [results]).parts().to_pylist()
+    assert [written[:32]] == [p["sha256"] for p in listed if p["table"] == "Measure"]

@@ -1,13 +1,17 @@
 """Results are joined by (id, input); what has one is not done again."""
 
+import tempfile
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from manifests import columns, store
+from manifests.errors import ManifestError
 from manifests.store import Results, inputs, read_side
 
 
@@ -72,6 +76,89 @@ def test_a_failure_of_the_place_is_tried_again(tmp_path: Path) -> None:
     assert 2 == len(done.read(wanted(("a", "1"), ("b", "1"))))
     done.write(part(("a", "1", 0.5, None)))
     assert [None] == done.read(wanted(("a", "1")))["error"].to_pylist()
+
+
+def test_an_attempt_that_came_out_otherwise_is_another_part(tmp_path: Path) -> None:
+    """A part is never written over: each keeps its own side values, and the first by name counts."""
+    done = results(tmp_path)
+    for value in (0.25, 0.75):
+        done.write(part(("a", "1", value, None)))
+    assert 2 == len(done.parts())
+    assert 1 == len(done.read(wanted(("a", "1"))))
+
+
+def test_damaged_results_say_how_to_mend_them(tmp_path: Path) -> None:
+    """A part or side file that is junk or gone is named, with the command."""
+    done = results(tmp_path)
+    written = done.write(part(("a", "1", 0.5, None)))
+    side = tmp_path / written["frames_part"][0].as_py()
+    for damage in (lambda: side.write_bytes(b"junk"), side.unlink):
+        damage()
+        with pytest.raises(ManifestError, match=rf"{side.name} cannot be read.*verify .* --mend"):
+            read_side(tmp_path, written, "frames")
+    done.parts()[0].write_bytes(b"junk")
+    with pytest.raises(ManifestError, match="--mend"):
+        done.missing(wanted(("a", "1")))
+
+
+def media(count: int, size: int) -> pa.Table:
+    """Results of a stage that writes media: incompressible bytes, another first byte a row."""
+    random = np.random.default_rng(1)
+    rows = [{"id": f"{n:04d}", "media": bytes([n % 256]) + random.bytes(size - 1)} for n in range(count)]
+    table = columns.table(rows, ["id", "media"])
+    table = table.append_column("input", pa.array(["1"] * count))
+    return table.append_column("error", pa.nulls(count, pa.string()))
+
+
+def read_bytes() -> int:
+    """Bytes that this process has asked the kernel for (proc_pid_io(5), rchar)."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+def test_only_the_wanted_side_values_are_read(tmp_path: Path) -> None:
+    """Of 16 media of 1 MiB in a part, two that are wanted cost about 2 MiB."""
+    done = Results(tmp_path, "pack", "Cut", "f1", ("media",))
+    written = done.write(media(16, 1 << 20))
+    chosen = written.take([11, 2])
+    before = read_bytes()
+    found = read_side(tmp_path, chosen, "media").to_pylist()
+    assert [11, 2] == [value[0] for value in found]
+    assert 2 << 20 <= read_bytes() - before < 3 << 20
+
+
+def test_small_side_values_share_a_row_group(tmp_path: Path) -> None:
+    """512 values of 1 KiB lie in groups of about 256 KiB, not in 512 of them."""
+    written = Results(tmp_path, "pack", "Cut", "f1", ("media",)).write(media(512, 1024))
+    groups = pq.ParquetFile(tmp_path / written["media_part"][0].as_py()).num_row_groups
+    assert 2 <= groups <= 4
+
+
+@given(st.data())
+def test_side_values_come_in_the_order_of_the_rows(data: st.DataObject) -> None:
+    """Any rows, any order, some without a value, over many parts and in blocks of any size."""
+    values = data.draw(st.lists(st.none() | st.binary(max_size=40), min_size=1, max_size=12))
+    cut = data.draw(st.integers(1, len(values)))
+    order = data.draw(st.permutations(range(len(values))))
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(store, "BLOCK_BYTES", data.draw(st.integers(1, 200)))
+        patch.setattr(store, "GROUP_BYTES", data.draw(st.integers(1, 200)))
+        done = Results(Path(folder), "pack", "Cut", "f1", ("media",))
+        rows = [{"id": f"{n:04d}", "media": value} for n, value in enumerate(values)]
+        table = columns.table(rows, ["id", "media"]).append_column("input", pa.array(["1"] * len(values)))
+        table = table.append_column("error", pa.nulls(len(values), pa.string()))
+        written = pa.concat_tables([done.write(table.slice(0, cut)), done.write(table.slice(cut))])
+        assert [values[at] for at in order] == read_side(
+            Path(folder), written.take(pa.array(order)), "media"
+        ).to_pylist()
+
+
+def test_no_array_outgrows_its_offsets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values are handed over in arrays of about BLOCK_BYTES, since lists and bytes count to 2^31 only."""
+    monkeypatch.setattr(store, "BLOCK_BYTES", 4 << 10)
+    written = Results(tmp_path, "pack", "Cut", "f1", ("media",)).write(media(16, 1024))
+    found = read_side(tmp_path, written, "media")
+    assert 4 <= found.num_chunks
+    assert max(len(chunk) for chunk in found.chunks) <= 4
 
 
 def test_side_values_lie_apart(tmp_path: Path) -> None:
