@@ -151,6 +151,26 @@ def verify(
 
 
 @app.command()
+def retry(
+    out: OutArgument,
+    failed: Annotated[
+        list[str] | None, typer.Option("--failed", metavar="REASON", help="Only failures of this reason.")
+    ] = None,
+) -> None:
+    """Forget failures, so that the next run tries those rows again; all, or those of the named reasons."""
+    from pipeline.drive import held
+    from pipeline.retry import retry as retry_out
+
+    with held(out):
+        forgotten = retry_out(out, failed or ())
+    for step, counts in forgotten.items():
+        for reason, rows in counts.items():
+            print(f"{step}: {rows} rows that failed with {reason} are tried again by the next run")
+    if not forgotten:
+        print("no failed result: nothing to try again")
+
+
+@app.command()
 def trace(
     out: OutArgument,
     sample: Annotated[
