@@ -16,6 +16,7 @@ from stages.base import Tensors
 from stages.models import weights
 from stages.models.device import Dtype, Padded, device, precision
 from stages.models.protocols import Caption
+from stages.models.words import most_id
 
 Chat = list[dict[str, Any]]
 # The chat that asks about so many pictures, of a video or not: as `apply_chat_template` takes it.
@@ -196,10 +197,11 @@ def _check_words(path: Path, config: dict[str, Any], shapes: dict[str, tuple[int
     """The tokenizer is the model's: its ids have rows in the embedding table, and media have their marks."""
     tokenizer = _json(path / "tokenizer.json")
     added = {word["id"]: word["content"] for word in tokenizer.get("added_tokens", [])}
-    vocabulary = tokenizer.get("model", {}).get("vocab", {})
-    plain = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
     table = next((shape[0] for name, shape in shapes.items() if name.endswith("embed_tokens.weight")), None)
-    most = max([*plain, *added], default=0)
+    try:
+        most = most_id(path, tokenizer)
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecipeError(f"{path / 'tokenizer.json'} is no tokenizer: {error!r}") from error
     if table is not None and most >= table:
         raise RecipeError(
             f"{path / 'tokenizer.json'} is not this model's: its ids go up to {most}, the model's table has "

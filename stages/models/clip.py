@@ -13,6 +13,7 @@ from manifests.errors import RecipeError, nearest
 from stages.frames import Prepare
 from stages.models import weights
 from stages.models.device import Dtype, Padded, device, precision
+from stages.models.words import most_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -224,9 +225,7 @@ def _words(path: Path, text: dict[str, Any]) -> int:
         return 0
     try:
         value = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
-        vocabulary = value["model"]["vocab"]
-        numbers = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
-        return 1 + max([*numbers, *(word["id"] for word in value["added_tokens"])], default=-1)
+        return 1 + most_id(path, value)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RecipeError(f"{path} lacks a tokenizer.json that can be read: {error}") from error
 

@@ -181,7 +181,7 @@ FAULTS: dict[str, tuple[Callable[[Path], None], str]] = {
     ),
     "a tokenizer of a larger model": (
         written("tokenizer.json", added_tokens=[{"id": n, "content": f"<{n}>"} for n in (261, 262, 999)]),
-        "its ids go up to 999",
+        "its ids go up to 1001",
     ),
 }
 

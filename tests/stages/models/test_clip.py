@@ -120,6 +120,12 @@ def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], None]:
     return edit
 
 
+def _ends_unknown(path: Path) -> None:
+    config = json.loads((path / "tokenizer_config.json").read_text())
+    names = ("bos", "eos", "pad", "unk", "sep", "cls", "mask")
+    write(path / "tokenizer_config.json", {**config, **{f"{name}_token": f"[{name}]" for name in names}})
+
+
 def _larger_tokenizer(path: Path) -> None:
     tokenizer = json.loads((path / "tokenizer.json").read_text())
     tokenizer["added_tokens"][0]["id"] = 5000
@@ -144,6 +150,7 @@ FAULTS: dict[str, tuple[Callable[[Path], Any], str]] = {
         r"several files of weights \(model\.safetensors, open_clip_pytorch_model\.bin\)",
     ),
     "a larger tokenizer": (_larger_tokenizer, "has 5001 words, the model's table holds 264"),
+    "another tokenizer of equal size": (_ends_unknown, "has 265 words, the model's table holds 264"),
     "OpenAI's tokenizer": (
         edited(lambda c: c["model_cfg"]["text_cfg"].pop("hf_tokenizer_name")),
         "has 49408 words, the model's table holds 264",
