@@ -63,6 +63,8 @@ def run_recipe(
     steps = known_steps(only)
     if not steps or "ingest" in steps:
         need_sources(recipe)
+    if any(Path(source.uri).absolute() == out for source in recipe.sources):
+        raise RecipeError(f"{out} is both source and work directory; name another one with --out")
     with held(out):
         log = Log(out)
         prepare_models(recipe, log)

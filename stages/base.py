@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import pyarrow as pa
 
 from manifests import columns
-from manifests.errors import RowError
+from manifests.errors import RecipeError, RowError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +88,15 @@ class Stage:
         decide = {name: value for name, value in self.settings().items() if name not in aside}
         value = [self.name, self.version, decide, self.identity()]
         return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def within(stage: Stage, step: str, **ranges: tuple[float, float]) -> None:
+    """Raises RecipeError for a setting outside its range, both ends included."""
+    for name, (least, most) in ranges.items():
+        value = getattr(stage, name)
+        if not least <= value <= most:
+            expected = f"{least:g} to {most:g}" if math.isfinite(most) else f"{least:g} or more"
+            raise RecipeError(f"{step}.{name} is {value}, expected {expected}")
 
 
 class Map(Stage):

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from manifests.errors import RecipeError, RowError
 from stages import child, confine, media
-from stages.base import Map, Row, Work, per_row
+from stages.base import Map, Row, Work, per_row, within
 
 # Decoding starts at the last key frame before this time ahead of the clip; what comes too early is dropped.
 SEEK_MARGIN = Fraction(1, 2)
@@ -52,6 +52,9 @@ class CutMedia(Map):
     max_side_px: int | None = None
 
     def __post_init__(self) -> None:
+        within(
+            self, "pack", crf=(0, 63), gop_s=(0.01, math.inf), image_quality=(1, 100), video_threads=(1, 64)
+        )
         if self.max_side_px is not None and self.max_side_px < 2:
             raise RecipeError(f"pack.max_side_px is {self.max_side_px}, expected 2 or more, or leave it out")
 

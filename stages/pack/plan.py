@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.errors import ManifestError, RecipeError
-from stages.base import Whole
+from stages.base import Whole, within
 
 SHARD_BYTES = 1 << 30
 SHARD_SAMPLES = 10_000
@@ -29,6 +30,9 @@ class PlanShards(Whole):
     shard_bytes: int = SHARD_BYTES
     shard_samples: int = SHARD_SAMPLES
 
+    def __post_init__(self) -> None:
+        within(self, "pack", shard_bytes=(1, math.inf), shard_samples=(1, math.inf))
+
     def run(self, rows: pa.Table) -> pa.Table:
         """See `plan_shards`."""
         return plan_shards(rows, shard_bytes=self.shard_bytes, shard_samples=self.shard_samples)
@@ -42,10 +46,10 @@ def plan_shards(
     Ids are hashes, so their order is a shuffle on which every machine agrees. A shard holds at most
     `shard_samples` samples and `shard_bytes` bytes of media, or one larger sample; none is empty. Names are
     six digits, from 000000. One modality a dataset, because Hugging Face `datasets` refuses mixed extensions.
-    Raises RecipeError for a bound below 1 and for a kind that has no dataset, ManifestError for a repeated id
+    Raises RecipeError for a kind that has no dataset, ManifestError for a repeated id
     or an unknown size.
     """
-    _check(rows, shard_bytes, shard_samples)
+    _check(rows)
     plan: list[dict[str, object]] = []
     for kind in sorted(DATASETS, key=DATASETS.__getitem__):
         chosen = rows.filter(pc.equal(rows["kind"], kind)).sort_by("id")
@@ -66,11 +70,7 @@ def _places(sizes: list[int], shard_bytes: int, shard_samples: int) -> Iterator[
         filled_bytes += size
 
 
-def _check(rows: pa.Table, shard_bytes: int, shard_samples: int) -> None:
-    if shard_bytes < 1 or shard_samples < 1:
-        raise RecipeError(
-            f"shard_bytes is {shard_bytes} and shard_samples {shard_samples}; both must be 1 or more"
-        )
+def _check(rows: pa.Table) -> None:
     other = sorted({str(kind) for kind in rows["kind"].unique().to_pylist()} - set(DATASETS))
     if other:
         known = " and ".join(sorted(DATASETS))

@@ -3,6 +3,7 @@ each."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -15,7 +16,7 @@ from manifests import columns
 from manifests.errors import RowError
 from manifests.ids import clip_id
 from stages import child
-from stages.base import Map, Row, Work, per_row
+from stages.base import Map, Row, Work, per_row, within
 from stages.media import Limits
 
 MEASURES = ("luma_mean", "detail", "black_share", "blur", "motion", "freeze_share", "content_hash")
@@ -47,6 +48,10 @@ class SplitShots(Map):
     frame_px: int = 256
     frame_quality: int = 90
     blur_px: int = 512
+
+    def __post_init__(self) -> None:
+        within(self, "split", min_shot_s=(0, math.inf), max_shot_s=(0.1, math.inf), frames_per_clip=(1, 1000))
+        within(self, "split", frame_px=(16, 4096), frame_quality=(1, 100), blur_px=(16, 4096))
 
     def identity(self) -> dict[str, Any]:
         """The libraries whose arithmetic decides the result."""

@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -218,3 +219,21 @@ def test_threshold_of_another_model_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"aligned.*ViT-L-14/openai.*scores with 'reelmix-demo-clip'"):
         checked_recipe(settings=[foreign])
     assert checked_recipe(settings=["filter.aligned.min={top=0.7}"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("split.max_shot_s=0", "split.max_shot_s is 0.0, expected 0.1 or more"),
+        ("split.max_shot_s=nan", "split.max_shot_s is nan"),
+        ("split.frame_px=0", "split.frame_px is 0, expected 16 to 4096"),
+        ("split.frame_quality=900", "split.frame_quality is 900, expected 1 to 100"),
+        ("pack.crf=900", "pack.crf is 900, expected 0 to 63"),
+        ("pack.gop_s=-3", "pack.gop_s is -3.0, expected 0.01 or more"),
+        ("pack.shard_samples=0", "pack.shard_samples is 0, expected 1 or more"),
+    ],
+)
+def test_settings_have_ranges(setting: str, message: str) -> None:
+    """What no encoder or shard can be is told at load, not after hours of work."""
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        checked_recipe(settings=[setting])

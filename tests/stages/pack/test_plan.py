@@ -98,5 +98,5 @@ def test_what_cannot_be_planned_is_named(
 
 def test_bounds_below_one_are_refused() -> None:
     """A shard holds at least one sample."""
-    with pytest.raises(RecipeError, match="shard_samples 0"):
-        PlanShards(shard_samples=0).run(table([]))
+    with pytest.raises(RecipeError, match=r"pack\.shard_samples is 0, expected 1 or more"):
+        PlanShards(shard_samples=0)
