@@ -67,10 +67,13 @@ def run_recipe(
         raise RecipeError(f"{out} is both source and work directory; name another one with --out")
     with held(out):
         log = Log(out)
-        prepare_models(recipe, log)
+        warning = prepare_models(recipe, log)
         engine = LateCluster(recipe.resources.processes, address, recipe.resources.vllm)
         try:
             run_steps(Context(out, recipe, engine, log, uuid.uuid4().hex[:8]), steps)
+            if warning:
+                # Once more, where people look in the end.
+                log.say(warning)
         finally:
             log.write({"recipe": name, "settings": list(settings), "only": list(steps)})
 
@@ -120,18 +123,22 @@ def _check_thresholds(recipe: Recipe, rule: Rule) -> None:
             )
 
 
-def prepare_models(recipe: Recipe, log: Log) -> None:
+def prepare_models(recipe: Recipe, log: Log) -> str:
     """Fetch what the recipe only names, and say when the demo's models meet other input than the demo's: in
-    the sources or, where there are none, in what was ingested before."""
+    the sources or, where there are none, in what was ingested before. Returns that sentence, or none."""
     stages = [stage for stages in recipe.stages.values() for stage in stages]
     for stage in stages:
         stage.fetch()
     embedded = sorted({stage.model_label for stage in stages if stage.model_label.startswith(DEMO_PREFIX)})
-    if embedded and not all(_drawn(place) for place in _places(recipe, log.out)):
-        log.say(
-            f"warning: {', '.join(embedded)} know only the drawn shapes of the demo corpus; on other input "
-            f"their scores and captions mean nothing. Name real models in the recipe (README, Models)"
-        )
+    if not embedded or all(_drawn(place) for place in _places(recipe, log.out)):
+        return ""
+    warning = (
+        f"warning: {', '.join(embedded)} know only the drawn shapes of the demo corpus; on other input "
+        f"their scores and captions mean nothing. Name real models in the recipe (README, Models), or keep "
+        f"your own texts with --set caption.text=source"
+    )
+    log.say(warning)
+    return warning
 
 
 def known_steps(names: Iterable[str]) -> tuple[str, ...]:
