@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import tomllib
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from typing import IO, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, RecipeError, nearest
 
 CHUNK_BYTES = 1 << 20
 # 128 bits, as ids have.
@@ -97,6 +98,18 @@ def promised(path: Path) -> str:
 
 def read_json(path: Path) -> Any:
     return json.loads(path.read_bytes())
+
+
+def named_toml(what: str, name: str, shipped: Path) -> tuple[Path, dict[str, Any]]:
+    """A TOML file by its path or, without .toml, by its name among the shipped ones; raises RecipeError."""
+    path = Path(name) if name.endswith(".toml") else shipped / f"{name}.toml"
+    if not path.is_file():
+        hint = nearest(name, [p.stem for p in shipped.glob("*.toml")])
+        raise RecipeError(f"no {what} {name!r}: neither a .toml file nor a shipped one; {hint}")
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
 
 
 def read_table(out: Path, path: Path, names: list[str] | None = None) -> pa.Table:

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from filters.rules import Rule, check, load_rules, override
-from manifests import columns
+from manifests import columns, files
 from manifests.errors import RecipeError, nearest
 from stages.base import Stage
 from stages.media import Limits
@@ -119,7 +119,7 @@ def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Ite
     Raises RecipeError for a missing file, wrong TOML, an unknown section, key, rule or column (with the
     nearest valid name), or a value of the wrong type.
     """
-    raw = _read(name)
+    _, raw = files.named_toml("recipe", name, RECIPES)
     for setting in settings:
         _set(raw, setting)
     _known(raw, {"name", "sources", "run", "filter", *shapes}, "section")
@@ -160,19 +160,6 @@ def _written(recipe: Recipe, stage: Stage, name: str, known: set[str]) -> None:
     writers = [s.name for stages in recipe.stages.values() for s in stages if name in s.writes]
     hint = f"put {writers[0]} before it" if writers else nearest(name, known)
     raise RecipeError(f"{stage.name} reads {name}, which no earlier stage writes; {hint}")
-
-
-def _read(name: str) -> dict[str, Any]:
-    path = Path(name) if name.endswith(".toml") else RECIPES / f"{name}.toml"
-    if not path.is_file():
-        shipped = [p.stem for p in RECIPES.glob("*.toml")]
-        raise RecipeError(
-            f"no recipe {name!r}: neither a .toml file nor a shipped one; {nearest(name, shipped)}"
-        )
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
 
 
 def _set(raw: dict[str, Any], setting: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import util
@@ -13,8 +12,8 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests import columns
-from manifests.errors import RecipeError, nearest
+from manifests import columns, files
+from manifests.errors import RecipeError
 from stages.base import Model, Tensors
 from stages.caption.sample import Shape, sampled
 from stages.models import weights
@@ -200,16 +199,7 @@ def status(answer: Caption) -> Literal["ok", "empty", "truncated"]:
 
 def read_prompt(name: str) -> Prompt:
     """A shipped prompt by its name, or a TOML file with the texts `video` and `image`; raises RecipeError."""
-    path = Path(name) if name.endswith(".toml") else PROMPTS / f"{name}.toml"
-    if not path.is_file():
-        shipped = [p.stem for p in PROMPTS.glob("*.toml")]
-        raise RecipeError(
-            f"no prompt {name!r}: neither a .toml file nor a shipped one; {nearest(name, shipped)}"
-        )
-    try:
-        texts = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path} is not TOML: {error}") from error
+    path, texts = files.named_toml("prompt", name, PROMPTS)
     if set(texts) != {"video", "image"} or not all(isinstance(t, str) and t.strip() for t in texts.values()):
         raise RecipeError(
             f"{path} holds two texts, video = … and image = …; found {', '.join(texts) or 'none'}"

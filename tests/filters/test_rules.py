@@ -112,6 +112,8 @@ def test_columns_that_differ_by_machine_cannot_decide() -> None:
 
 def test_a_disabled_rule_may_wait_for_its_column() -> None:
     """A rule that is switched off is not bound, so that it can ship before its measure exists."""
+    with pytest.raises(RecipeError, match="aesthetic"):
+        check([one("aesthetic > $max")], CLIP)
     check([one("aesthetic > $max", enabled=False)], CLIP)
 
 

@@ -78,8 +78,10 @@ def test_another_seed_gives_other_scenes() -> None:
 
 def test_a_drawn_corpus_is_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stamp spares a second drawing."""
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     monkeypatch.setattr(corpus_module, "make_plan", None)
     draw_corpus(folder, seed=SEED, scale=SCALE)
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
