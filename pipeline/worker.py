@@ -31,7 +31,7 @@ T = TypeVar("T")
 ATTEMPTS = 3
 _ENDED = ":ended"
 # The jobs that decode media whole; a probe reads packets and one frame.
-DECODES = {"split", "image", "cut", "sample"}
+DECODES = {"split", "tiny", "image", "cut", "sample"}
 REPORT = pa.schema(
     [
         ("stage", pa.string()),

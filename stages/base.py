@@ -34,7 +34,8 @@ class Stage:
     from another's: a field of that name and default, not to be set in its own section. Settings named in
     `selects` say which rows are meant (`applies`) and change no result: they enter no fingerprint. Nor do
     `resources`, which say how the work is done: batches, threads and engines move last bits of numbers, not
-    what is measured.
+    what is measured. Rows of equal values in the column `together` reach a worker side by side, as far as
+    an order goes. The rows that a stage makes which `spreads` are shared among the workers anew.
     """
 
     section: ClassVar[str] = ""
@@ -42,6 +43,8 @@ class Stage:
     borrows: ClassVar[tuple[tuple[str, str], ...]] = ()
     selects: ClassVar[tuple[str, ...]] = ()
     resources: ClassVar[tuple[str, ...]] = ()
+    together: ClassVar[str] = ""
+    spreads: ClassVar[bool] = False
 
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[tuple[str, ...]] = ()

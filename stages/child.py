@@ -31,9 +31,14 @@ if TYPE_CHECKING:
 # What the child may be asked to do: each is called as function(limits, **arguments) -> pa.Table.
 JOBS = {
     "probe": "stages.ingest.probe:probe_file",
+    "segments": "stages.split.segments:segments",
     "split": "stages.split.shots:measure",
+    "tiny": "stages.split.tiny:store",
     "image": "stages.pack.encode:encode_image",
     "sample": "stages.caption.sample:sample_frames",
+    "remux": "stages.pack.remux:remux",
+    "landing": "stages.pack.landing:find_landing",
+    "prove": "stages.pack.proof:prove",
 }
 _LENGTH = struct.Struct(">QQ")
 _STDERR_BYTES = 2000
@@ -53,6 +58,7 @@ class Child:
         self._jobs = dict(jobs)
         self._process: subprocess.Popen[bytes] | None = None
         self._said = b""
+        self._desk: int | None = None
 
     @property
     def pid(self) -> int | None:
@@ -89,11 +95,29 @@ class Child:
         table.validate(full=True)
         return table
 
+    def lent(self, content: bytes | memoryview) -> dict[str, Any]:
+        """A location at which the child can read these bytes, until it is lent others."""
+        desk = self._lent_desk()
+        os.truncate(desk, 0)
+        with os.fdopen(os.dup(desk), "wb") as handle:
+            handle.seek(0)
+            handle.write(content)
+        return {"path": f"/proc/self/fd/{desk}", "offset": None, "size": None}
+
     def close(self) -> None:
         """End the child; it ends by itself, too, when this process does."""
         if self._process and self._process.stdin:
             self._process.stdin.close()
         self._stop()
+        if self._desk is not None:
+            os.close(self._desk)
+            self._desk = None
+
+    def _lent_desk(self) -> int:
+        """A file in memory that every child inherits, and may not write: its files are of no bytes."""
+        if self._desk is None:
+            self._desk = os.memfd_create("lent")
+        return self._desk
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process and self._process.poll() is None:
@@ -109,6 +133,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env={**os.environ, **quiet, "PYTHONPATH": path},
+            pass_fds=(self._lent_desk(),),
             start_new_session=True,
         )
         return self._process

@@ -1,82 +1,141 @@
-"""How a row becomes the media of a sample: clips cut and encoded by ffmpeg, images copied or encoded."""
+"""How a row becomes the media of a sample: clips cut from their video, images copied or encoded."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
-import os
-import re
-import resource
-import signal
-import subprocess
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import Any, Literal
+from importlib import metadata
+from itertools import groupby
+from typing import Any, ClassVar, Literal
 
+import pyarrow as pa
+
+from manifests import columns
 from manifests.errors import RecipeError, RowError
-from stages import child, confine, media
-from stages.base import Map, Row, Work, per_row, within
+from stages import child
+from stages.base import Map, Row, Work, within
+from stages.pack import codecs, exact
+from stages.pack.seek import runs, seek_s
 
-# Decoding starts at the last key frame before this time ahead of the clip; what comes too early is dropped.
-SEEK_MARGIN = Fraction(1, 2)
-COMPLAINT_CHARACTERS = 300
+Made = dict[str, Any]
+# What may befall a decoder without a fault of the clip that it proves.
+_TROUBLES = ("deadline", "out_of_memory", "decoder_crashed", "cut_mismatch")
 
 
 @dataclass(frozen=True)
 class CutMedia(Map):
-    """The bytes of a sample: a clip as MP4 from its first to its last frame, an image as JPEG.
+    """The bytes of a sample: a clip as MP4, index first, an image as JPEG (see `stages.pack.encode`).
 
-    Clips: every frame whose time lies in [start_pts, end_pts), at its own time (a variable rate stays
-    variable), turned upright, 8 bits 4:2:0, even sizes, index first, a key frame at least every `gop_s`
-    seconds. Encoder threads and versions decide the bytes, so they stand in the fingerprint. Images: see
-    `stages.pack.encode`. `max_side_px` bounds the longer side of both. Fails rows with `deadline`,
-    `out_of_memory`, `encode_failed`, and `cut_mismatch` when the clip has not `frame_count` frames.
+    `cut = "exact"` encodes every frame whose time lies in [start_pts, end_pts), at its own time (a variable
+    rate stays variable), turned upright, 8 bits 4:2:0, even sizes, a key frame at least every `gop_s`
+    seconds. `cut = "copy"` takes the packets as they are, from the first frame that decoding can begin with
+    to the last that needs none from beyond (see `stages.pack.remux`); `cut_start_error_s` and
+    `cut_end_error_s` tell how much later the clip begins, and how much earlier, below zero, it ends. A clip
+    that cannot be copied is cut exactly, and `media_how` says why. Each clip is proved (`stages.pack.proof`).
+
+    Encoder threads and versions decide the bytes, so they stand in the fingerprint; `crf` and `preset` are
+    the encoder's own scales, null its defaults (`stages.pack.codecs`). `max_side_px` bounds the longer side
+    of clips and images. Fails rows with `deadline`, `out_of_memory`, `encode_failed`, and `cut_mismatch` when
+    a clip has not the frames that it should have.
     """
 
+    together: ClassVar[str] = "asset_id"
     reads = (
-        *("location", "kind", "time_base", "start_pts", "end_pts", "start_s", "end_s"),
-        *("fps", "frame_count"),
+        *("location", "kind", "format", "width_px", "height_px", "fps"),
+        *("time_base", "start_pts", "end_pts", "start_s", "end_s", "frame_count"),
     )
-    writes = ("media_ext", "media_bytes", "media_sha256", "media_how", "media")
+    writes = (
+        *("media_ext", "media_bytes", "media_sha256", "media_how", "media"),
+        *("cut_start_error_s", "cut_end_error_s"),
+    )
+    version = 2
 
-    video_codec: str = "libx264"
-    crf: int = 20
-    preset: str = "veryfast"
+    cut: Literal["exact", "copy"] = "exact"
+    video_codec: codecs.VideoCodec = "libx264"
+    crf: int | None = None
+    preset: str | int | None = None
     video_threads: int = 1
     gop_s: float = 2.0
     audio: Literal["drop", "keep"] = "drop"
+    proof: Literal["decode", "packets"] = "decode"
     image_quality: int = 95
     max_side_px: int | None = None
 
     def __post_init__(self) -> None:
-        within(
-            self, "pack", crf=(0, 63), gop_s=(0.01, math.inf), image_quality=(1, 100), video_threads=(1, 64)
-        )
+        within(self, "pack", gop_s=(0.01, math.inf), image_quality=(1, 100), video_threads=(1, 64))
+        if self.crf is not None:
+            within(self, "pack", crf=(0, 63))
         if self.max_side_px is not None and self.max_side_px < 2:
             raise RecipeError(f"pack.max_side_px is {self.max_side_px}, expected 2 or more, or leave it out")
+        self.encoder()
+
+    def encoder(self) -> dict[str, Any]:
+        """The encoder with its options, as ffmpeg takes them."""
+        return codecs.encoder_options(self.video_codec, self.preset, self.crf, self.video_threads)
 
     def identity(self) -> dict[str, Any]:
-        import PIL
+        """The programs and libraries that decide the bytes."""
+        versions = {"ffmpeg": codecs.ffmpeg_version(), "pillow": metadata.version("pillow")}
+        return {**versions, "av": metadata.version("av")} if self.cut == "copy" else versions
 
-        return {"ffmpeg": Path(_ffmpeg()).name, "pillow": PIL.__version__}
+    def check(self) -> None:
+        """Encode one picture. Raises RecipeError when the encoder does not work on this machine."""
+        codecs.check_encoder(self.encoder())
 
     def open(self) -> Work:
-        def cut(row: Row) -> Iterable[Row]:
-            made = _clip(self, row) if row["kind"] == "video" else _image(self, row)
-            content = made["media"]
-            yield {
-                **made,
-                "media_bytes": len(content),
-                "media_sha256": hashlib.sha256(content).hexdigest(),
-            }
+        def cut(table: pa.Table) -> pa.Table:
+            rows = table.to_pylist()
+            made = dict(_all(self, rows))
+            done = [{**made[row["id"]], "id": row["id"]} for row in rows]
+            return columns.table(done, ["id", *self.writes, "error"])
 
-        return per_row(cut, self.writes)
+        return cut
 
 
-def _image(settings: CutMedia, row: Row) -> dict[str, Any]:
+def _all(settings: CutMedia, rows: Sequence[Row]) -> Iterator[tuple[str, Made]]:
+    """Each row's id and what it writes, or its `error`; the clips of one video together."""
+    for row in rows:
+        if row["kind"] != "video":
+            yield row["id"], _or_error(_image, settings, row)
+    clips = sorted((row for row in rows if row["kind"] == "video"), key=_in_time)
+    for _, of_one in groupby(clips, _file):
+        yield from _clips(settings, list(of_one))
+
+
+def _file(row: Row) -> tuple[str, int]:
+    return row["location"]["path"], row["location"]["offset"] or 0
+
+
+def _in_time(row: Row) -> tuple[Any, ...]:
+    return (*_file(row), row["start_pts"], row["end_pts"], row["id"])
+
+
+def _or_error(make: Callable[[CutMedia, Row], Made], settings: CutMedia, row: Row) -> Made:
+    try:
+        return make(settings, row)
+    except RowError as error:
+        return {"error": str(error)}
+
+
+def _made(
+    content: bytes | memoryview, ext: str, how: str, errors_s: tuple[float | None, float | None]
+) -> Made:
+    return {
+        "media_ext": ext,
+        "media_how": how,
+        "media": content,
+        "media_bytes": len(content),
+        "media_sha256": hashlib.sha256(content).hexdigest(),
+        "cut_start_error_s": errors_s[0],
+        "cut_end_error_s": errors_s[1],
+    }
+
+
+def _image(settings: CutMedia, row: Row) -> Made:
     if row["kind"] != "image":
         raise RowError("encode_failed", f"pack writes video and image, this row is {row['kind']}")
     decoder = child.decoder()
@@ -87,173 +146,128 @@ def _image(settings: CutMedia, row: Row) -> dict[str, Any]:
         quality=settings.image_quality,
         max_side_px=settings.max_side_px,
     )
-    made: dict[str, Any] = table.to_pylist()[0]
-    return made
+    made = table.to_pylist()[0]
+    return _made(made["media"], made["media_ext"], made["media_how"], (None, None))
 
 
-def _clip(settings: CutMedia, row: Row) -> dict[str, Any]:
-    """Cut with a seek first; where the container leads the seek astray, decode from the beginning."""
-    seek = Fraction(row["time_base"]) * row["start_pts"] - SEEK_MARGIN
-    content, frames = _encoded(settings, row, seek if seek > 0 else None)
-    if frames != row["frame_count"] and seek > 0:
-        content, frames = _encoded(settings, row, None)
-    if frames != row["frame_count"]:
-        raise RowError("cut_mismatch", f"the clip was cut to {frames} frames, expected {row['frame_count']}")
-    return {"media_ext": "mp4", "media_how": "encoded", "media": content}
+def _clips(settings: CutMedia, rows: Sequence[Row]) -> Iterator[tuple[str, Made]]:
+    """The clips of one video, which rise; those that cannot be copied are encoded, and say why."""
+    copies = _copies(settings, rows) if settings.cut == "copy" else {}
+    left, why = [], dict[str, str]()
+    for row in rows:
+        copy = copies.get(row["id"], "")
+        if isinstance(copy, str):
+            left.append(row)
+            why[row["id"]] = f"encoded: {copy}" if copy else "encoded"
+            continue
+        yield row["id"], copy
+    for run in runs(left, exact.most_outputs(settings, left)):
+        for row, made in _encodings(settings, run):
+            yield row["id"], made if "error" in made else {**made, "media_how": why[row["id"]]}
 
 
-def _encoded(settings: CutMedia, row: Row, seek: Fraction | None) -> tuple[bytes, int]:
-    """One clip and its number of frames.
+def _copies(settings: CutMedia, rows: Sequence[Row]) -> dict[str, Made | str]:
+    """By id the copied clip, or a word why there is none."""
+    found: dict[str, Made | str] = {}
+    left = list(rows)
+    while left:
+        later = []
+        for row, answer in zip(left, _remuxed(settings, left), strict=True):
+            if answer["media"] is None and answer["why_not"] is None:
+                later.append(row)
+                continue
+            found[row["id"]] = _copy(settings, row, answer)
+        left = later
+    return found
 
-    The output is a file in memory: MP4 must be seekable, and a killed worker leaves nothing behind.
-    """
-    limits = child.decoder().limits
-    deadline_s = limits.deadline_for(max(0.0, row["end_s"] - float(seek or 0)))
-    media.unchanged(row["location"])
-    child.decoder().counts["cut"] += 1
-    output = os.memfd_create("clip")
+
+def _remuxed(settings: CutMedia, rows: Sequence[Row]) -> list[Made]:
+    """What the decode child makes of the clips; when it comes to grief over several, of each alone."""
+    decoder = child.decoder()
+    names = ("time_base", "start_pts", "end_pts", "frame_count")
     try:
-        command = _command(settings, row, seek, f"/proc/self/fd/{output}")
-        progress = run_guarded(
-            command, output=output, deadline_s=deadline_s, memory_bytes=limits.memory_bytes
+        table = decoder.call(
+            "remux",
+            deadline_s=decoder.limits.deadline_for(sum(row["end_s"] - row["start_s"] for row in rows)),
+            location=rows[0]["location"],
+            clips=[{name: row[name] for name in names} for row in rows],
+            keep_audio=settings.audio == "keep",
+            max_side_px=settings.max_side_px,
         )
-        content = os.pread(output, os.fstat(output).st_size, 0)
-    finally:
-        os.close(output)
-    counts = [line for line in progress.split() if line.startswith("frame=")]
-    return content, int(counts[-1].removeprefix("frame=")) if counts else 0
+    except RowError as error:
+        if len(rows) == 1:
+            return [{"media": None, "why_not": error.reason}]
+        return [answer for row in rows for answer in _remuxed(settings, [row])]
+    answers: list[Made] = table.drop_columns("media").to_pylist()
+    # Clips are large: they are seen where they lie, not copied into Python's own bytes.
+    views = [scalar.as_buffer() if scalar.is_valid else None for scalar in table["media"]]
+    return [{**a, "media": v and memoryview(v)} for a, v in zip(answers, views, strict=True)]
 
 
-def _ffmpeg() -> str:
-    import imageio_ffmpeg
-
-    return str(imageio_ffmpeg.get_ffmpeg_exe())
-
-
-def _command(settings: CutMedia, row: Row, seek: Fraction | None, output: str) -> list[str]:
-    """The command line.
-
-    Timestamps are the container's own from end to end (`copyts`), so that trimming by PTS is exact.
-    """
-    import ffmpeg
-
-    options: dict[str, Any] = {
-        **media.input_options(child.decoder().limits),
-        "threads": settings.video_threads,
-    }
-    options |= {"copyts": None, "noaccurate_seek": None, "seek_timestamp": 1}
-    if seek is not None:
-        options["ss"] = f"{float(seek):.6f}"
-    source = ffmpeg.input(media.url(row["location"]), **options)
-    streams = [source["V:0"]]
-    if settings.audio == "keep":
-        streams.append(source["a:0?"])
-    made = ffmpeg.output(*streams, output, **_output_options(settings, row))
-    quiet = ("-hide_banner", "-nostdin", "-y", "-loglevel", "error", "-nostats", "-filter_threads", "1")
-    command = made.global_args(*quiet, "-progress", "pipe:1").compile(cmd=_ffmpeg())
-    return [str(word) for word in command]
-
-
-def _output_options(settings: CutMedia, row: Row) -> dict[str, Any]:
-    options: dict[str, Any] = {
-        "f": "mp4",
-        "vf": _picture_filters(settings, row),
-        "c:v": settings.video_codec,
-        "crf": settings.crf,
-        "preset": settings.preset,
-        "threads:v": settings.video_threads,
-        "g": max(1, round(settings.gop_s * (row["fps"] or 25.0))),
-        "fps_mode": "passthrough",
-        "enc_time_base": "filter",
-        "sws_flags": "bicubic+accurate_rnd+bitexact",
-        "flags:v": "+bitexact",
-        "fflags": "+bitexact",
-        "map_metadata": -1,
-        "map_chapters": -1,
-        "movflags": "+faststart",
-    }
-    if settings.audio == "drop":
-        return options
-    span = f"atrim=start={row['start_s']!r}:end={row['end_s']!r},asetpts=PTS-({row['start_s']!r})/TB"
-    return {**options, "af": span, "c:a": "aac", "b:a": "128k", "threads:a": 1, "flags:a": "+bitexact"}
-
-
-def _picture_filters(settings: CutMedia, row: Row) -> str:
-    start, end = row["start_pts"], row["end_pts"]
-    # The sides are those of `size.packed_size`; only ffmpeg knows what a stream turns out to be.
-    keep = f"settb={row['time_base']},trim=start_pts={start}:end_pts={end},setpts=PTS-({start})"
-    size = "crop=trunc(iw/2)*2:trunc(ih/2)*2"
-    if settings.max_side_px is not None:
-        factor = f"min(1,{settings.max_side_px}/max(iw,ih))"
-        # Without max(2, …) a side of 0, which the filter takes for the side as it was.
-        size = f"scale=w='max(2,2*trunc(iw*{factor}/2))':h='max(2,2*trunc(ih*{factor}/2))'"
-    return f"{keep},{size},format=yuv420p"
-
-
-def run_guarded(command: list[str], *, output: int, deadline_s: float, memory_bytes: int) -> str:
-    """Run a program on untrusted media; returns what it printed. `output` is a descriptor that it may write.
-
-    It gets no input, no environment, a process group of its own, limits on memory, CPU time and what it
-    writes, and gives up what `stages.confine` names.
-    Raises RowError: `deadline` (the group is killed), `out_of_memory`, `encode_failed` with the first
-    of its complaints.
-    """
-    confined = [sys.executable, "-I", "-S", confine.__file__, str(os.getpid()), *command]
-    process = subprocess.Popen(
-        confined,
-        env={},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        pass_fds=(output,),
-        start_new_session=True,
-    )
+def _copy(settings: CutMedia, row: Row, answer: Made) -> Made | str:
+    if answer["why_not"] is not None:
+        return str(answer["why_not"])
+    tick = Fraction(row["time_base"])
     try:
-        _limit(process.pid, memory_bytes, deadline_s)
-        printed, complaint = process.communicate(timeout=deadline_s)
-    except subprocess.TimeoutExpired:
-        raise RowError("deadline", f"encoding took longer than {deadline_s:.0f} s") from None
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    if process.returncode != 0:
-        raise _failure(process.returncode, complaint.decode(errors="replace"))
-    return printed.decode(errors="replace")
+        # Packets were counted when they were taken.
+        if settings.proof == "decode":
+            length = (answer["end_pts"] - answer["first_pts"]) * tick
+            _prove(settings, answer["media"], answer["frames"], length)
+    except RowError as error:
+        return "not_proved" if error.reason == "cut_mismatch" else error.reason
+    late = float((answer["first_pts"] - row["start_pts"]) * tick)
+    early = float((answer["end_pts"] - row["end_pts"]) * tick)
+    return _made(answer["media"], "mp4", "copied", (late, early))
 
 
-def _limit(pid: int, memory_bytes: int, deadline_s: float) -> None:
-    """Set after the start, because code between fork and exec is unsafe in a process with threads.
-
-    CPU time is limited too: it ends a program whose worker was killed and can no longer watch it.
-    """
-    cpu_s = math.ceil(deadline_s * (os.cpu_count() or 1)) + 1
-    limits: Mapping[int, int] = {
-        resource.RLIMIT_AS: memory_bytes,
-        resource.RLIMIT_FSIZE: memory_bytes,
-        resource.RLIMIT_CPU: cpu_s,
-        resource.RLIMIT_CORE: 0,
-    }
-    for limit, value in limits.items():
-        try:
-            resource.prlimit(pid, limit, (value, value))
-        except ProcessLookupError:
-            return
+def _encodings(settings: CutMedia, run: Sequence[Row]) -> Iterator[tuple[Row, Made]]:
+    """Clips from one decode; each that did not come out of it is cut alone, so that none costs another."""
+    contents: Sequence[bytes | None] = [None] * len(run)
+    if len(run) > 1:
+        with contextlib.suppress(RowError):
+            contents = exact.encoded(settings, run)
+    for row, content in zip(run, contents, strict=True):
+        yield row, _if_right(settings, row, content) or _or_error(_alone, settings, row)
 
 
-def _words(complaint: str) -> str:
-    """What ffmpeg says first, which is the cause: its threads tell the consequences in any order.
+def _if_right(settings: CutMedia, row: Row, content: bytes | None) -> Made | None:
+    if content is None:
+        return None
+    try:
+        return _encoding(settings, row, content)
+    except RowError:
+        return None
 
-    Memory addresses are left out; they differ from run to run.
-    """
-    first = complaint.strip().partition("\n")[0]
-    return re.sub(r" @ 0x[0-9a-f]+", "", first)[:COMPLAINT_CHARACTERS]
+
+def _alone(settings: CutMedia, row: Row) -> Made:
+    """Cut with a seek first; where the container leads the seek astray, decode from the beginning."""
+    try:
+        return _encoding(settings, row, exact.encoded(settings, [row])[0])
+    except RowError as error:
+        if error.reason not in ("cut_mismatch", "decode_error") or seek_s(row) is None:
+            raise
+    return _encoding(settings, row, exact.encoded(settings, [row], sought=False)[0])
 
 
-def _failure(code: int, complaint: str) -> RowError:
-    said = _words(complaint)
-    if "Cannot allocate memory" in complaint:
-        return RowError("out_of_memory", f"ffmpeg: {said}")
-    if code < 0:
-        return RowError("encode_failed", f"ffmpeg died of {signal.Signals(-code).name}; {said}".rstrip("; "))
-    return RowError("encode_failed", f"ffmpeg ended with code {code}: {said}")
+def _encoding(settings: CutMedia, row: Row, content: bytes) -> Made:
+    length = (row["end_pts"] - row["start_pts"]) * Fraction(row["time_base"])
+    _prove(settings, content, row["frame_count"], length)
+    return _made(content, "mp4", "encoded", (0.0, 0.0))
+
+
+def _prove(settings: CutMedia, content: bytes | memoryview, frames: int, length: Fraction) -> None:
+    """Raises RowError `cut_mismatch` for a clip that is not what it should be."""
+    decoder = child.decoder()
+    try:
+        decoder.call(
+            "prove",
+            deadline_s=decoder.limits.deadline_for(float(length)),
+            location=decoder.lent(content),
+            frames=frames,
+            length_s=str(length),
+            how=settings.proof,
+        )
+    except RowError as error:
+        if error.reason in _TROUBLES:
+            raise
+        raise RowError("cut_mismatch", f"the clip does not decode: {error.detail}") from error

@@ -1,11 +1,7 @@
 """Clips on their way into a shard: the right frames, at their times, in equal bytes."""
 
-import ctypes
 import io
-import os
 import subprocess
-import sys
-import time
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -17,92 +13,28 @@ import numpy as np
 import pytest
 
 from manifests import columns
-from manifests.errors import RowError
-from stages.pack.cut import CutMedia, run_guarded
+from manifests.errors import RecipeError
+from stages import child
+from stages.pack import exact
+from stages.pack.cut import CutMedia
 from stages.pack.size import packed_size
+from tests.stages.pack.clips import (
+    EVEN,
+    UNEVEN,
+    all_packed,
+    clip,
+    clips,
+    counter,
+    encoded,
+    frames_of,
+    numbers_of,
+    packed,
+    shown,
+    small,
+)
 
 MEDIA = Path(__file__).parents[4] / "shared" / "media"
 needs_media = pytest.mark.skipif(not MEDIA.exists(), reason="no ../shared/media beside the project")
-SIDE, BITS = 8, 8
-
-
-def counter(path: Path, times: list[int], *, time_base: Fraction = Fraction(1, 600), gop: int = 250) -> Path:
-    """A video whose every frame shows its own number: eight bars, black or white, lowest bit left."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"crf": "10", "g": str(gop), "bf": "2"})
-        stream.width, stream.height, stream.pix_fmt = 16 * BITS, 64, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = time_base
-        for number, pts in enumerate(times):
-            bars = [255 * (number >> bit & 1) for bit in range(BITS)]
-            picture = np.repeat(np.repeat(np.array([bars], np.uint8), 16, 1), 64, 0)
-            frame = av.VideoFrame.from_ndarray(np.dstack([picture] * 3), format="rgb24")
-            frame.pts, frame.time_base = pts, time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
-
-
-def shown(frame: av.VideoFrame) -> int:
-    """The number that a counter's frame shows."""
-    gray = frame.to_ndarray(format="gray")
-    width = gray.shape[1] // BITS
-    bars = [
-        gray[:, bit * width + width // 4 : (bit + 1) * width - width // 4].mean() > 127 for bit in range(BITS)
-    ]
-    return sum(1 << bit for bit, lit in enumerate(bars) if lit)
-
-
-def frames_of(content: bytes | str) -> list[av.VideoFrame]:
-    with av.open(io.BytesIO(content) if isinstance(content, bytes) else content, "r") as container:
-        return list(container.decode(video=0))
-
-
-def small(frame: av.VideoFrame) -> Any:
-    return frame.reformat(width=32, height=32, format="gray").to_ndarray().astype(int)
-
-
-def times_of(path: Path) -> tuple[list[int], Fraction, float]:
-    """When each frame is shown, in ticks, the tick in seconds, and the rate.
-
-    AVI stores no presentation times: there, frames are shown in the order and at the times of decoding.
-    """
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        frames = list(container.decode(stream))
-        times = [frame.dts if container.format.name == "avi" else frame.pts for frame in frames]
-        base, rate = stream.time_base, float(stream.average_rate or 25)
-    assert base is not None
-    return [time for time in times if time is not None], base, rate
-
-
-def clip(path: Path, first: int, last: int, **values: Any) -> dict[str, Any]:
-    """The row of a clip that begins with frame `first` and ends before frame `last`, from a full decode."""
-    pts, base, rate = times_of(path)
-    start, end = pts[first], pts[last] if last < len(pts) else pts[-1] + 1
-    row = {
-        "id": "a",
-        "kind": "video",
-        "location": {"path": str(path), "offset": None, "size": None},
-        "time_base": str(base),
-        "start_pts": start,
-        "end_pts": end,
-        "start_s": float(start * base),
-        "end_s": float(end * base),
-        "fps": rate,
-        "frame_count": last - first,
-    }
-    return {**row, **values}
-
-
-def packed(row: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    stage = CutMedia(**settings)
-    table = columns.table([row], ["id", *stage.reads])
-    made: dict[str, Any] = stage.open()(table).to_pylist()[0]
-    return made
-
-
-EVEN = [24 * n for n in range(150)]
-UNEVEN = [n * 20 + (n * n) % 17 for n in range(150)]
 
 
 @pytest.mark.parametrize("times", [EVEN, UNEVEN, [t + 900 for t in EVEN]], ids=["even", "uneven", "late"])
@@ -200,7 +132,7 @@ def test_a_broken_file_is_a_failed_row(tmp_path: Path) -> None:
     bad = {**good, "id": "b", "location": {"path": str(broken), "offset": None, "size": None}}
     stage = CutMedia()
     made = stage.open()(columns.table([bad, good], ["id", *stage.reads])).to_pylist()
-    assert ["b", "a"] == [row["id"] for row in made]
+    assert ["b", "0"] == [row["id"] for row in made]
     assert made[0]["error"].startswith("encode_failed: ffmpeg ended with code")
     assert None is made[1]["error"]
 
@@ -240,93 +172,86 @@ def test_sound_is_kept_on_request(tmp_path: Path) -> None:
         assert 0 == len(container.streams.audio)
 
 
+RESOURCES = "PySceneDetect/tests/resources"
+REAL = [
+    "torchcodec/test/resources/var_fps_video.mp4",
+    "torchcodec/test/resources/h265_10bits.mp4",
+    "torchcodec/test/resources/av1_video.mkv",
+    f"{RESOURCES}/delayed_start.mp4",
+    "moviepy/media/clip1024.flv",
+    "moviepy/media/transparent.webm",
+    "moviepy/media/fire2.mp4",
+]
+
+
+def ends_are_those(path: Path, row: dict[str, Any], made: dict[str, Any]) -> None:
+    """The written clip's first and last frame are those of the source at the times that the row and its
+    errors tell, picture by picture."""
+    source = frames_of(str(path))
+    shown_at = [float((f.dts if path.suffix == ".avi" else f.pts) * f.time_base) for f in source]
+    written = frames_of(made["media"])
+    first_s, end_s = row["start_s"] + made["cut_start_error_s"], row["end_s"] + made["cut_end_error_s"]
+    within = [n for n, at in enumerate(shown_at) if first_s - 1e-6 <= at < end_s - 1e-6]
+    assert len(within) == len(written)
+    for expected, actual in ((source[within[0]], written[0]), (source[within[-1]], written[-1])):
+        pictures = [small(frame) for frame in (expected, actual)]
+        if row["rotation"] and made["media_how"].startswith("encoded"):
+            pictures[0] = np.rot90(pictures[0], -row["rotation"] // 90)
+        assert np.abs(pictures[0] - pictures[1]).mean() < 4
+
+
+@needs_media
+@pytest.mark.parametrize("cut", ["exact", "copy"])
+@pytest.mark.parametrize("name", REAL)
+def test_real_videos_are_cut_to_their_frames(name: str, cut: str) -> None:
+    """Variable rates, 10 bits, AV1, late starts, VP6, VP9, turned: from the beginning, and the middle third,
+    picture by picture."""
+    path = MEDIA / name
+    count = len(frames_of(str(path)))
+    rows = clips(path, (0, count // 2), (count // 3, 2 * count // 3))
+    for row, made in zip(rows, all_packed(rows, cut=cut), strict=True):
+        assert None is made["error"]
+        assert cut == "copy" or (0.0, 0.0) == (made["cut_start_error_s"], made["cut_end_error_s"])
+        ends_are_those(path, {**row, "rotation": 180 if "fire2" in name else 0}, made)
+
+
 @needs_media
 @pytest.mark.parametrize(
-    "name",
+    ("settings", "how"),
     [
-        "torchcodec/test/resources/var_fps_video.mp4",
-        "torchcodec/test/resources/h265_10bits.mp4",
-        "torchcodec/test/resources/av1_video.mkv",
-        "PySceneDetect/tests/resources/delayed_start.mp4",
-        "moviepy/media/clip1024.flv",
-        "moviepy/media/transparent.webm",
+        ({}, ["encoded"] * 5),
+        ({"video_codec": "libsvtav1", "preset": 12}, ["encoded"] * 5),
+        ({"video_codec": "libvpx-vp9", "preset": 8}, ["encoded"] * 5),
+        ({"cut": "copy"}, ["copied", "copied", *["encoded: no_key_frame"] * 3]),
+        ({"cut": "copy", "proof": "packets"}, ["copied", "copied", *["encoded: no_key_frame"] * 3]),
     ],
+    ids=["x264", "av1", "vp9", "copy", "packets"],
 )
-def test_real_videos_are_cut_to_their_frames(name: str) -> None:
-    """Variable rates, 10 bits, AV1, late starts, VP6, VP9: the middle third, picture by picture."""
-    source = frames_of(str(MEDIA / name))
-    first, last = len(source) // 3, 2 * len(source) // 3
-    made = frames_of(packed(clip(MEDIA / name, first, last))["media"])
-    assert last - first == len(made)
-    for expected, actual in ((source[first], made[0]), (source[last - 1], made[-1])):
-        planes = [
-            frame.reformat(width=32, height=32, format="gray").to_ndarray() for frame in (expected, actual)
+def test_the_counter_is_cut_at_its_numbers(settings: dict[str, Any], how: list[str]) -> None:
+    """A real video that counts its frames, 1080p: each clip begins and ends with the numbers that it should,
+    told from their neighbours'."""
+    path = MEDIA / RESOURCES / "counter.mp4"
+    source = [
+        frame.reformat(width=480, height=270, format="gray").to_ndarray() for frame in frames_of(str(path))
+    ]
+    rows = clips(path, (0, 30), (0, 7), (7, 8), (9, 21), (29, 30))
+    made = all_packed(rows, **settings)
+    assert how == [one["media_how"] for one in made]
+    for row, one in zip(rows, made, strict=True):
+        written = [
+            f.reformat(width=480, height=270, format="gray").to_ndarray() for f in frames_of(one["media"])
         ]
-        apart = np.abs(planes[0].astype(int) - planes[1].astype(int)).mean()
-        assert apart < 4
+        first = round((row["start_s"] + one["cut_start_error_s"]) * 10)
+        last = round((row["end_s"] + one["cut_end_error_s"]) * 10) - 1
+        for number, picture in ((first, written[0]), (last, written[-1])):
+            apart = [np.abs(picture.astype(int) - other.astype(int)).mean() for other in source]
+            assert number == int(np.argmin(apart))
 
 
-def guarded(code: str, **limits: Any) -> str:
-    null = os.open(os.devnull, os.O_WRONLY)
-    options: dict[str, Any] = {"deadline_s": 20.0, "memory_bytes": 2 << 30, **limits}
-    try:
-        return run_guarded([sys.executable, "-S", "-E", "-c", code], output=null, **options)
-    finally:
-        os.close(null)
-
-
-def test_a_program_that_hangs_is_killed_with_its_children() -> None:
-    """At the deadline the whole group goes: the child that it started, too."""
-    code = "import os, time; os.fork(); time.sleep(60)"
-    begun = time.monotonic()
-    with pytest.raises(RowError, match="deadline: encoding took longer than 1 s"):
-        guarded(code, deadline_s=1.0)
-    assert time.monotonic() - begun < 10
-
-
-@pytest.mark.parametrize(
-    ("code", "words"),
-    [
-        ("import os; os.abort()", "ffmpeg died of SIGABRT"),
-        ("import sys; sys.exit('bad things')", "ffmpeg ended with code 1: bad things"),
-        ("import sys; sys.exit('Cannot allocate memory')", "out_of_memory"),
-        ("import time; time.sleep(0.3); x = bytes(3 << 30)", "ffmpeg ended with code 1: Traceback"),
-    ],
-)
-def test_what_ends_a_program_is_told(code: str, words: str) -> None:
-    """A signal, a code with its last words, memory beyond the limit."""
-    with pytest.raises(RowError, match=words):
-        guarded(code)
-
-
-def test_a_program_has_no_input_and_cannot_fill_the_disk(tmp_path: Path) -> None:
-    """Standard input is empty; a file larger than the limit is not written; there is no core file."""
-    assert "''\n" == guarded("import sys; print(repr(sys.stdin.read()))")
-    code = f"import time; time.sleep(0.3); open({str(tmp_path / 'f')!r}, 'wb').truncate(2 << 30)"
-    with pytest.raises(RowError, match="encode_failed"):
-        guarded(code, memory_bytes=1 << 30)
-    core = "import time, resource; time.sleep(0.3); print(resource.getrlimit(resource.RLIMIT_CORE))"
-    assert "(0, 0)\n" == guarded(core)
-
-
-def test_a_program_cannot_write_elsewhere(tmp_path: Path) -> None:
-    """No environment, no new rights; where the kernel has Landlock, no file is made or emptied."""
-    code = "import os; print(dict(os.environ)); print(open('/proc/self/status').read())"
-    printed = guarded(code)
-    assert printed.startswith(("{}\n", "{'LC_CTYPE'"))
-    assert "NoNewPrivs:\t1" in printed
-    if ctypes.CDLL(None).syscall(444, None, 0, 1) < 3:
-        pytest.skip("this kernel lacks Landlock (version 3 and newer)")
-    path = tmp_path / "f"
-    path.write_text("kept")
-    for name in ("f", "g"):
-        with pytest.raises(RowError, match="encode_failed"):
-            guarded(f"open({str(tmp_path / name)!r}, 'w')")
-    assert ("kept", False) == (path.read_text(), (tmp_path / "g").exists())
-
-
-def test_settings_and_versions_decide_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another quality or another ffmpeg is another result."""
+def test_settings_and_versions_decide_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Another quality or another ffmpeg, by what it says of itself, is another result."""
     assert (
         len(
             {
@@ -338,5 +263,120 @@ def test_settings_and_versions_decide_the_fingerprint(monkeypatch: pytest.Monkey
         == 3
     )
     before = CutMedia().fingerprint()
-    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: "/elsewhere/ffmpeg-linux-x86_64-v9.9")
+    other = tmp_path / Path(imageio_ffmpeg.get_ffmpeg_exe()).name
+    other.write_text("#!/bin/sh\necho ffmpeg version 9.9-other Copyright")
+    other.chmod(0o755)
+    monkeypatch.setattr("imageio_ffmpeg.get_ffmpeg_exe", lambda: str(other))
     assert before != CutMedia().fingerprint()
+    assert "9.9-other" == CutMedia().identity()["ffmpeg"]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.flv", "a.avi", "a.mpg"])
+@pytest.mark.parametrize(
+    "options", [{}, {"audio": "keep"}, {"cut": "copy"}, {"cut": "copy", "audio": "keep"}]
+)
+def test_a_clip_is_the_same_alone_and_with_others(tmp_path: Path, name: str, options: dict[str, Any]) -> None:
+    """Bytes depend on nobody else's being cut: not on neighbours, overlaps, repeats, or clips far away."""
+    kind = {"a.avi": "mpeg4", "a.mpg": "mpeg2video"}.get(name, "libx264")
+    sound = "mp2" if name == "a.mpg" else "aac"
+    back = 0 if name == "a.avi" else 2
+    path = encoded(tmp_path, name, "-c:v", kind, "-g", 25, "-bf", back, "-c:a", sound, sound=("-ac", 2))
+    rows = clips(path, (3, 30), (30, 80), (60, 110), (100, 150))
+    alone = [packed(row, **options)["media_sha256"] for row in rows]
+    together = all_packed(rows, **options)
+    assert [None] * 4 == [made["error"] for made in together]
+    assert alone == [made["media_sha256"] for made in together]
+    assert alone[1:3] == [made["media_sha256"] for made in all_packed(rows[1:3], **options)]
+
+
+@pytest.mark.parametrize("codec", ["libsvtav1", "libvpx-vp9"])
+def test_other_encoders_write_equal_bytes_too(tmp_path: Path, codec: Any) -> None:
+    """AV1 and VP9: the numbers are right, and the bytes are those of the clip alone."""
+    path = counter(tmp_path / "a.mp4", EVEN, gop=25)
+    rows = clips(path, (3, 20), (20, 41))
+    made = all_packed(rows, video_codec=codec, preset=8)
+    assert [list(range(3, 20)), list(range(20, 41))] == [numbers_of(one["media"]) for one in made]
+    assert made[1]["media"] == packed(rows[1], video_codec=codec, preset=8)["media"]
+
+
+def test_clips_of_a_video_come_from_one_decode(tmp_path: Path) -> None:
+    """Three clips are one decode; those that lie far apart are one each, and nothing between is decoded."""
+    path = counter(tmp_path / "a.mp4", [600 * n for n in range(60)], gop=10)
+    before = child.decoder().counts["cut"]
+    all_packed(clips(path, (0, 5), (6, 9), (9, 14)))
+    assert 1 == child.decoder().counts["cut"] - before
+    all_packed(clips(path, (0, 5), (40, 45)))
+    assert 3 == child.decoder().counts["cut"] - before
+
+
+def test_one_clip_that_fails_does_not_fail_its_neighbours(tmp_path: Path) -> None:
+    """A row that promises a frame too many fails, and one that lies beyond the end; the others are cut."""
+    rows = clips(counter(tmp_path / "a.mp4", EVEN), (0, 20), (20, 40), (40, 60))
+    rows[1]["frame_count"] = 21
+    beyond = {**rows[2], "id": "x", "start_pts": 90_000, "end_pts": 90_600, "start_s": 6.5, "end_s": 6.6}
+    made = all_packed([*rows, beyond])
+    assert [None, None] == [made[0]["error"], made[2]["error"]]
+    assert "cut_mismatch: the clip was cut to 20 frames, expected 21" == made[1]["error"]
+    assert made[3]["error"].startswith(("cut_mismatch: ", "encode_failed: "))
+
+
+def test_a_run_that_fails_is_done_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the process of several clips dies, each is cut alone and comes out as it would have."""
+    rows = clips(counter(tmp_path / "a.mp4", EVEN), (0, 20), (20, 40))
+    expected = [made["media"] for made in all_packed(rows)]
+    real = exact.run_guarded
+
+    def dying(command: list[str], **options: Any) -> tuple[str, str]:
+        return real(["/bin/false"] if len(options["outputs"]) > 1 else command, **options)
+
+    monkeypatch.setattr(exact, "run_guarded", dying)
+    assert expected == [made["media"] for made in all_packed(rows)]
+
+
+def test_damage_is_met_the_same_way_by_all(tmp_path: Path) -> None:
+    """Where the decoder complains, clips are cut alone: what follows the damage does not depend on what came
+    before."""
+    path = counter(tmp_path / "a.mp4", EVEN, gop=10)
+    content = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [packet for packet in container.demux(video=0) if packet.size]
+    place = packets[35].pos + 40
+    content[place : place + 12] = bytes(255 - value for value in content[place : place + 12])
+    rows = clips(path, (0, 30), (30, 50), (50, 80))
+    path.write_bytes(content)
+    together = all_packed(rows)
+    assert [made["media_sha256"] for made in together] == [packed(row)["media_sha256"] for row in rows]
+    assert list(range(50, 80)) == numbers_of(together[2]["media"])
+
+
+def test_large_pictures_are_cut_by_fewer_encoders_at_once() -> None:
+    """Open encoders of 720p take a gigabyte a dozen; of 2160p there is one."""
+    sizes = [(None, None), (1280, 720), (1920, 1080), (3840, 2160)]
+    found = [
+        exact.most_outputs(CutMedia(), [{"width_px": width, "height_px": height}]) for width, height in sizes
+    ]
+    assert [12, 12, 6, 1] == found
+    assert 12 == exact.most_outputs(CutMedia(max_side_px=640), [{"width_px": 3840, "height_px": 2160}])
+
+
+def test_an_encoder_that_does_not_work_is_found_before_any_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The check encodes one picture; a recipe learns what is wrong and what to do."""
+    CutMedia().check()
+    monkeypatch.setattr("stages.pack.codecs._fault", lambda *_: "Cannot load libcuda.so.1")
+    with pytest.raises(RecipeError, match=r"h264_nvenc does not work here .*NVIDIA GPU.*libx264"):
+        CutMedia(video_codec="h264_nvenc").check()
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"preset": "veryfst"}, "pack.preset is 'veryfst', libx264 has ultrafast, superfast, veryfast"),
+        ({"video_codec": "libsvtav1", "preset": "veryfast"}, "libsvtav1 has 0, 1, 2, 3"),
+        ({"crf": 60}, "pack.crf is 60, expected 0 .best. to 51 for libx264"),
+        ({"video_codec": "h264_nvenc", "preset": "slow"}, "h264_nvenc has p1, p2"),
+    ],
+)
+def test_settings_that_an_encoder_lacks_are_refused(settings: dict[str, Any], words: str) -> None:
+    """A preset or a quality of another encoder's scale is a fault of the recipe, not of every clip."""
+    with pytest.raises(RecipeError, match=words):
+        CutMedia(**settings)
