@@ -72,7 +72,14 @@ _ALL: list[Column] = [
     ),
     *_group(
         "place",
-        ("shot_index", pa.int64(), "", "0 for the first clip of an asset"),
+        (
+            "segment_start_pts",
+            pa.int64(),
+            "ticks",
+            "the key frame at which a segment of a very long video begins; null for the first, and for a "
+            "whole one",
+        ),
+        ("segment_end_pts", pa.int64(), "ticks", "the key frame at which it ends; null for the last"),
         (
             "time_base",
             pa.string(),
@@ -83,8 +90,26 @@ _ALL: list[Column] = [
         ("end_pts", pa.int64(), "ticks", "presentation time at which the clip's last frame ends"),
         ("start_s", pa.float64(), "s", "start_pts in seconds"),
         ("end_s", pa.float64(), "s", "end_pts in seconds"),
-        ("starts_with", pa.string(), "start, hard, limit", "the boundary at which the clip begins"),
-        ("ends_with", pa.string(), "end, hard, limit", "the boundary at which the clip ends"),
+        (
+            "starts_with",
+            pa.string(),
+            "start, hard, gradual, limit",
+            "the boundary at which the clip begins; limit: inside a shot",
+        ),
+        ("ends_with", pa.string(), "end, hard, gradual, limit", "the boundary at which the clip ends"),
+        (
+            "before_s",
+            pa.float64(),
+            "s",
+            "length of the transition that was cut away before the clip: 0 at a hard cut, null at none",
+        ),
+        ("after_s", pa.float64(), "s", "length of the transition that was cut away behind the clip"),
+        (
+            "effort",
+            pa.string(),
+            "exact, fast, keyframes",
+            "which frames were decoded to find and measure the clip: all, those that others need, key frames",
+        ),
     ),
     *_group(
         "facts",
@@ -108,7 +133,7 @@ _ALL: list[Column] = [
             "detail",
             pa.float64(),
             "0 to 1",
-            "mean over frames of the standard deviation of luma and chroma in a frame; 0 is one flat colour",
+            "mean over the stored frames of their colours' standard deviation; 0 is one flat colour",
         ),
         (
             "black_share",
@@ -120,7 +145,7 @@ _ALL: list[Column] = [
             "blur",
             pa.float64(),
             "0 to 1",
-            "perceptual blur, 0 sharp to 1 blurred, lowest of the stored frames; null for flat pictures",
+            "perceptual blur, 0 sharp to 1 blurred, lowest of up to three frames; null for flat pictures",
         ),
         (
             "motion",
@@ -138,7 +163,8 @@ _ALL: list[Column] = [
             "content_hash",
             pa.string(),
             "32 hex digits",
-            "hash of the decoded pictures; equal for copies in another container",
+            "hash of the decoded pictures, of a large JPEG not at its full size; equal for copies in another "
+            "container",
         ),
         (
             "phashes",
@@ -201,7 +227,24 @@ _ALL: list[Column] = [
         ("media_ext", pa.string(), "jpg, mp4", "extension of the packed media"),
         ("media_bytes", pa.int64(), "bytes", "size of the packed media"),
         ("media_sha256", pa.string(), "64 hex digits", "SHA-256 of the packed media"),
-        ("media_how", pa.string(), "copied, encoded", "whether the source bytes were copied or encoded anew"),
+        (
+            "media_how",
+            pa.string(),
+            "copied, encoded",
+            "whether what the source holds was copied or encoded anew; why, of a clip that was to be copied",
+        ),
+        (
+            "cut_start_error_s",
+            pa.float64(),
+            "s",
+            "how much later than asked the packed clip begins; 0 but for copied ones, null for an image",
+        ),
+        (
+            "cut_end_error_s",
+            pa.float64(),
+            "s",
+            "how much later it ends, below 0 when earlier; 0 but for copied ones, null for an image",
+        ),
     ),
     *_group(
         "fate",
@@ -226,6 +269,30 @@ _ALL: list[Column] = [
         resource=True,
     ),
     Column("frames", pa.list_(FRAME), "", "up to 8 small JPEG frames with their times", "results", side=True),
+    Column(
+        "tiny_frames",
+        pa.binary(),
+        "",
+        "every frame as 27 x 48 RGB bytes, upright, each as difference to the one before (mod 256), by zstd",
+        "results",
+        side=True,
+    ),
+    Column(
+        "tiny_pts",
+        pa.list_(pa.int64()),
+        "ticks",
+        "presentation time of each of tiny_frames",
+        "results",
+        side=True,
+    ),
+    Column(
+        "shot_odds",
+        pa.list_(pa.float32()),
+        "0 to 1",
+        "how likely each of tiny_frames is the middle of a transition; of a hard cut, the last before it",
+        "results",
+        side=True,
+    ),
     Column(
         "frame_embeddings",
         pa.list_(pa.list_(pa.float32())),

@@ -16,8 +16,11 @@ _PLACE = {
 }
 
 
-def absorb(rows: pa.Table, results: pa.Table, of: Results) -> pa.Table:
+def absorb(rows: pa.Table, results: pa.Table, of: Results, *, again: bool = False) -> pa.Table:
     """Rows with what a stage wrote about them; a row that it made others of is replaced by these.
+
+    A row's parent is a row of the step before: with `again`, an earlier stage of this step made rows, too,
+    and theirs are passed on.
 
     Rows without a result (dead ones, failed ones) stay as they are, with nulls in the new columns.
     """
@@ -30,11 +33,8 @@ def absorb(rows: pa.Table, results: pa.Table, of: Results) -> pa.Table:
     kept = ", ".join(f"r.{quoted(name)}" for name in inherited)
     made = ", ".join(f"g.{quoted(name)}" for name in names if name != "id")
     own = ", ".join(f"r.{quoted(name)}" for name in names if name != "id")
-    new = (
-        "g.id as id, nullif(r.id, g.id) as parent_id"
-        if of.makes_rows
-        else "r.id as id, r.parent_id as parent_id"
-    )
+    parent = "coalesce(r.parent_id, nullif(r.id, g.id))" if again else "nullif(r.id, g.id)"
+    new = f"g.id as id, {parent} as parent_id" if of.makes_rows else "r.id as id, r.parent_id as parent_id"
     statement = f"""
         select {new}, {kept}, {made} from rows r join good g on r.id = g.{of.key}
         union all

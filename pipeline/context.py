@@ -7,9 +7,8 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import takewhile
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -59,26 +58,26 @@ class Context:
         results = stocks.results_for(self.out, step, stages)
         for at, (stage, result) in enumerate(zip(stages, results, strict=True)):
             self._complete(step, stages[at:], stocks.missing(stock, stage, result))
-            stock = stocks.absorbed(stock, stage, result)
+            again = any(earlier.makes_rows for earlier in results[:at])
+            stock = stocks.absorbed(stock, stage, result, again=again)
         return stock
 
     def _complete(
         self, step: str, stages: tuple[Stage, ...], missing: Iterable[tuple[str, pa.Table]]
     ) -> None:
         """Have the first of these stages done where it is missing; map stages that follow a map stage are
-        fused with it."""
+        fused with it, but for those whose rows are to be shared anew."""
         resources = self.recipe.resources
-        orders = write_orders(self.out / "orders" / step, missing, resources.order_rows, self.engine.workers)
+        folder, workers = self.out / "orders" / step, self.engine.workers
+        orders = write_orders(folder, missing, resources.order_rows, workers, together=stages[0].together)
         if not orders:
             return
         if isinstance(stages[0], Model):
             work = ModelWork(self.out, step, stages[0], self.run, resources.limits)
             self._follow(step, work.name, orders, self.engine.run_model(work, orders))
             return
-        fused = tuple(takewhile(lambda stage: isinstance(stage, Map), stages))
-        self.work(
-            step, Chain(self.out, step, cast(tuple[Map, ...], fused), self.run, resources.limits), orders
-        )
+        chain = Chain(self.out, step, tuple(_fused(stages)), self.run, resources.limits)
+        self.work(step, chain, orders)
 
     def work(self, step: str, opener: Opener, orders: list[Path]) -> None:
         """Have the orders worked off; raises ManifestError when too large a share of the rows fails."""
@@ -198,3 +197,13 @@ def _sum(totals: list[dict[str, Any]]) -> dict[str, Any]:
             for reason, number in value.items():
                 total[name][reason] = total[name].get(reason, 0) + number
     return total
+
+
+def _fused(stages: Iterable[Stage]) -> Iterator[Map]:
+    """The map stages at the beginning, up to one whose rows are to be shared among workers anew."""
+    for stage in stages:
+        if not isinstance(stage, Map):
+            return
+        yield stage
+        if stage.spreads:
+            return

@@ -35,12 +35,15 @@ from stages.score.aesthetic import RateAesthetics
 from stages.score.classify import ClassifyFrames
 from stages.score.embed import EmbedFrames
 from stages.score.texts import ScoreCaptions, ScoreTexts
-from stages.split.shots import SplitShots
+from stages.split.predict import PredictBoundaries
+from stages.split.segments import CutSegments
+from stages.split.shots import SplitByModel, SplitShots
+from stages.split.tiny import StoreTinyFrames
 
 # Each step's stages in their order: the edges of the DAG are their `reads` and `writes`.
 SHAPES: dict[str, tuple[type[Stage], ...]] = {
     "ingest": (HashContent, ProbeAsset),
-    "split": (SplitShots, HashFrames),
+    "split": (CutSegments, StoreTinyFrames, PredictBoundaries, SplitShots, SplitByModel, HashFrames),
     "score": (EmbedFrames, ScoreTexts, RateAesthetics, ClassifyFrames),
     "filter": (),
     "dedup": (FindNeighbours, MarkDuplicates),

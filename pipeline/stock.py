@@ -75,13 +75,14 @@ def committed(manifest: Manifest) -> Stock:
     return Stock(tuple(manifest.buckets()), read)
 
 
-def absorbed(stock: Stock, stage: Stage, results: Results) -> Stock:
+def absorbed(stock: Stock, stage: Stage, results: Results, *, again: bool = False) -> Stock:
     """The stock after a stage: rows with its results, verdicts with its failures."""
 
     def read(bucket: str) -> tuple[pa.Table, pa.Table]:
         rows, given = stock.read(bucket)
         found = results.read(wanted(_meant(_live(rows, given), stage), stage), bucket)
-        return verbs.absorb(rows, found, results), pa.concat_tables([given, verbs.failures(found, results)])
+        made = verbs.absorb(rows, found, results, again=again)
+        return made, pa.concat_tables([given, verbs.failures(found, results)])
 
     return Stock(stock.buckets, read)
 

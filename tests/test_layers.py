@@ -68,9 +68,11 @@ def test_heavy_libraries_are_imported_where_they_are_opened(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=str)
 def test_media_is_opened_in_one_file(path: Path) -> None:
-    """Containers and images from outside are opened in stages/media.py and nowhere else."""
+    """Containers and images from outside are opened in stages/media.py and nowhere else; writing is free."""
     name = str(path.relative_to(ROOT))
-    opened = re.findall(r"\bav\.open\(|\bImage\.open\(|cv2\.VideoCapture\(|cv2\.imread\(", path.read_text())
+    opened = re.findall(
+        r"\bav\.open\((?!\w+, \"w\")|\bImage\.open\(|cv2\.VideoCapture\(|cv2\.imread\(", path.read_text()
+    )
     assert [] == opened or name in {"stages/media.py"} or name.startswith("pipeline/demo/")
 
 

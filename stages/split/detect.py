@@ -1,143 +1,185 @@
-"""Shot detectors by name, every parameter stated; and the one rule that turns their cuts into spans."""
+"""Shot boundaries by name: what a boundary is, which detectors there are, and our own."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from manifests.errors import RecipeError, nearest
+from stages.split.alike import alike, unchanged
+from stages.split.fades import Fades
+from stages.split.gradual import Gradual
+from stages.split.hard import LATE, is_cut
+from stages.split.window import Window
 
 if TYPE_CHECKING:
     import numpy as np
-    from scenedetect.detector import SceneDetector
 
-# Each detector's usual threshold: adaptive and content as the best tuned sets of PySceneDetect's own
-# benchmark (benchmark/README.md of 0.7: adaptive 3.5 with window 3, content 31), the others as its 0.7.2
-# defaults.
+    from stages.split.eyes import Glance
+
+    Pixels = np.ndarray[Any, Any]
+
+# Each detector's usual threshold, none where it has none: adaptive and content as the best tuned sets of
+# PySceneDetect's own benchmark (benchmark/README.md of 0.7: adaptive 3.5 with window 3, content 31), the
+# others as its 0.7.2 defaults, TransNetV2's as published.
 THRESHOLDS: dict[str, float | None] = {
+    "reelmix": None,
     "adaptive": 3.5,
     "content": 31.0,
     "histogram": 0.2,
     "hash": 0.35,
     "threshold": 12.0,
+    "transnet": 0.5,
     "none": None,
 }
-# Frames by which a detector may report a cut late; the pictures of that many frames are kept at hand.
-LATE_FRAMES = 8
-# Detectors count frames; times are ours, by PTS, so the rate that they are told does not matter.
-_RATE = Fraction(25)
+# Key frames of one shot are more alike than the first, or keep more than the second of their blocks.
+STRANGE, STRANGE_SHARE = 0.6, 0.3
+# Frames by which a boundary may be told late.
+LATE_FRAMES = 224
 
 
-@dataclass(frozen=True)
-class Detector:
-    """`cuts(n, bgr)` takes frame n and returns the frames that begin a new shot, some frames late; `rest()`
-    ends it."""
-
-    cuts: Callable[[int, np.ndarray[Any, Any]], list[int]]
-    rest: Callable[[int], list[int]]
-
-
-def open_detector(name: str, threshold: float | None) -> Detector:
-    """A PySceneDetect detector whose own minimum length is off: lengths are ruled by `spans`, in seconds.
-
-    Raises RecipeError for an unknown name.
-    """
-    if name not in THRESHOLDS:
-        raise RecipeError(f"unknown detector {name!r}; {nearest(name, THRESHOLDS)}")
-    if name == "none":
-        return Detector(lambda n, image: [], lambda n: [])
-    made = _made(name, THRESHOLDS[name] if threshold is None else threshold)
-    from scenedetect import FrameTimecode
-
-    def cuts(n: int, image: np.ndarray[Any, Any]) -> list[int]:
-        return [cut.frame_num for cut in made.process_frame(FrameTimecode(n, fps=_RATE), image)]
-
-    def rest(n: int) -> list[int]:
-        return [cut.frame_num for cut in made.post_process(FrameTimecode(n, fps=_RATE))]
-
-    return Detector(cuts, rest)
-
-
-def _made(name: str, threshold: float | None) -> SceneDetector:
-    from scenedetect import detectors
-    from scenedetect.detector import FlashFilter
-
-    weights = detectors.ContentDetector.Components(
-        delta_hue=1.0, delta_sat=1.0, delta_lum=1.0, delta_edges=0.0
-    )
-    made: dict[str, Callable[[], SceneDetector]] = {
-        "adaptive": lambda: detectors.AdaptiveDetector(
-            adaptive_threshold=threshold,
-            min_scene_len=1,
-            window_width=3,
-            min_content_val=15.0,
-            weights=weights,
-            luma_only=False,
-            kernel_size=None,
-        ),
-        "content": lambda: detectors.ContentDetector(
-            threshold=threshold,
-            min_scene_len=1,
-            weights=weights,
-            luma_only=False,
-            kernel_size=None,
-            filter_mode=FlashFilter.Mode.SUPPRESS,
-        ),
-        "histogram": lambda: detectors.HistogramDetector(threshold=threshold, bins=128, min_scene_len=1),
-        "hash": lambda: detectors.HashDetector(threshold=threshold, size=8, lowpass=2, min_scene_len=1),
-        "threshold": lambda: detectors.ThresholdDetector(
-            threshold=threshold, min_scene_len=1, fade_bias=0.0, add_final_scene=False
-        ),
-    }
-    return made[name]()
-
-
-@dataclass(frozen=True)
-class Span:
-    """Frames [first, end) of one clip, and the kinds of its boundaries."""
+class Boundary(NamedTuple):
+    """Frames [first, end) belong to neither shot: none of them for a hard cut, where both name the first
+    frame of the new shot; of a gradual one those in which both mix. `kind`: hard, gradual."""
 
     first: int
     end: int
-    starts_with: str
-    ends_with: str
+    kind: str
 
 
-def far_enough(cut: int, before: int, pts: Sequence[int], least: Fraction) -> bool:
-    """Whether a cut is at least `least` ticks after the boundary before it: a nearer one is dropped."""
-    return pts[cut] - pts[before] >= least
+class Detector(Protocol):
+    """Is shown every frame in turn; tells boundaries in order, at most LATE_FRAMES late."""
+
+    @property
+    def needs_colour(self) -> bool:
+        """Whether `add` must be given the small BGR picture of every frame."""
+        ...
+
+    @property
+    def finds(self) -> bool:
+        """Whether it ever finds anything."""
+        ...
+
+    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]: ...
+
+    def rest(self) -> list[Boundary]: ...
 
 
-def spans(
-    cuts: Sequence[int], pts: Sequence[int], end_pts: int, *, least: Fraction, most: Fraction
-) -> list[Span]:
-    """The clips between cuts. Lengths in ticks: `least` as below, `most` as the longest clip.
+def open_detector(name: str, threshold: float | None, effort: str = "exact", fps: float = 25.0) -> Detector:
+    """`effort` as in `effort.Frames`: of key frames alone only those can be told that show another scene.
+    Raises RecipeError for an unknown name, and for a threshold of a detector that has none."""
+    if name not in THRESHOLDS:
+        raise RecipeError(f"unknown detector {name!r}; {nearest(name, THRESHOLDS)}")
+    usual = THRESHOLDS[name]
+    if usual is None and threshold is not None:
+        raise RecipeError(f"split.threshold = {threshold}: the detector {name!r} has none; leave it out")
+    if name == "reelmix":
+        return Strangers() if effort == "keyframes" else Own(fps)
+    if name in ("none", "transnet"):
+        return Nothing()
+    from stages.split.scenes import Scenes
 
-    A cut nearer than `least` to the boundary before it, or to the end, is dropped: its frames go to the shot
-    before. A shot longer than `most` is divided into the fewest equal parts that are not (boundary `limit`).
+    return Scenes(name, float(usual or 0.0) if threshold is None else threshold)
+
+
+class Nothing:
+    """Finds no boundary."""
+
+    needs_colour, finds = False, False
+
+    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]:
+        return []
+
+    def rest(self) -> list[Boundary]:
+        return []
+
+
+@dataclass
+class Own:
+    """Hard cuts, dissolves, wipes and fades, each by its own evidence; not flashes, pans, fast things, text.
+
+    A cut is a step far above its neighbours' whose two sides show no scene in common, wherever things moved
+    and however they are lit (`hard`); a dissolve or wipe takes every cell straight from one scene to another
+    (`gradual`); a fade ends or begins in an empty picture (`fades`).
     """
-    kept = [0]
-    for cut in sorted(set(cuts)):
-        if 0 < cut < len(pts) and far_enough(cut, kept[-1], pts, least):
-            kept.append(cut)
-    while len(kept) > 1 and end_pts - pts[kept[-1]] < least:
-        kept.pop()
-    ends = [*kept[1:], len(pts)]
-    found: list[Span] = []
-    for first, end in zip(kept, ends, strict=True):
-        kinds = ("start" if first == 0 else "hard", "end" if end == len(pts) else "hard")
-        found += divided(first, end, kinds, [*pts, end_pts], most)
-    return found
+
+    needs_colour, finds = False, True
+    fps: float = 25.0
+    window: Window = field(default_factory=Window)
+    _found: list[Boundary] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._gradual, self._fades = Gradual(self.window, self.fps), Fades(self.window)
+
+    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]:
+        """Take the next frame."""
+        self.window.add(glance)
+        n = self.window.count - 1 - LATE
+        if n < 0:
+            return []
+        self._judge(n)
+        return self._told(n - LATE_FRAMES + LATE + 1)
+
+    def rest(self) -> list[Boundary]:
+        """What is left when the film is over."""
+        count = self.window.count
+        for n in range(max(0, count - LATE), count):
+            self._judge(n)
+        self._found += [
+            Boundary(*span, "gradual") for span in (*self._gradual.rest(), *self._fades.rest(count))
+        ]
+        return self._told(count + LONG_AFTER)
+
+    def _judge(self, n: int) -> None:
+        cut = is_cut(self.window, n, self.window.count)
+        if cut:
+            self._found.append(Boundary(n, n, "hard"))
+        spans: Iterator[tuple[int, int]] = iter((*self._gradual.add(n, cut), *self._fades.add(n)))
+        self._found += [Boundary(*span, "gradual") for span in spans]
+
+    def _told(self, before: int) -> list[Boundary]:
+        """Boundaries that nothing found later can touch any more, what overlaps made one."""
+        one = united(self._found)
+        told = [b for b in one if b.end < before]
+        self._found = [b for b in one if b.end >= before]
+        return told
 
 
-def divided(first: int, end: int, kinds: tuple[str, str], pts: Sequence[int], most: Fraction) -> list[Span]:
-    """A shot of frames [first, end) as clips of at most `most` ticks; `pts` holds the time at which it ends,
-    too."""
-    length = pts[end] - pts[first]
-    parts = min(max(1, math.ceil(length / most)), end - first)
-    inner = [first + round((end - first) * n / parts) for n in range(parts + 1)]
-    starts = [kinds[0], *["limit"] * (parts - 1)]
-    stops = [*["limit"] * (parts - 1), kinds[1]]
-    return [Span(a, b, s, e) for a, b, s, e in zip(inner, inner[1:], starts, stops, strict=False)]
+@dataclass
+class Strangers:
+    """Of pictures seconds apart: a boundary wherever one shows no scene of the one before."""
+
+    needs_colour, finds = False, True
+    window: Window = field(default_factory=Window)
+
+    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]:
+        """Take the next frame."""
+        self.window.add(glance)
+        n = self.window.count - 1
+        pair = (n - 1, n)
+        if not n or alike(*map(self.window.grid, pair)) > STRANGE:
+            return []
+        same = unchanged(*map(self.window.grid, pair), *map(self.window.chroma, pair))
+        return [] if same > STRANGE_SHARE else [Boundary(n, n, "hard")]
+
+    def rest(self) -> list[Boundary]:
+        return []
+
+
+# More than any frame's number is behind the last one.
+LONG_AFTER = 1 << 40
+
+
+def united(found: list[Boundary]) -> list[Boundary]:
+    """In order; gradual ones that touch are one, and a cut at or in a gradual one is part of it."""
+    slow: list[Boundary] = []
+    for b in sorted(b for b in found if b.kind == "gradual"):
+        if slow and b.first <= slow[-1].end:
+            slow[-1] = Boundary(slow[-1].first, max(slow[-1].end, b.end), "gradual")
+        else:
+            slow.append(b)
+    hard = [
+        b for b in found if b.kind == "hard" and not any(s.first - 1 <= b.first <= s.end + 1 for s in slow)
+    ]
+    return sorted([*slow, *hard])

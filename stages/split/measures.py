@@ -12,10 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from stages.split.eyes import BLACK_LUMA, Glance
+
 Pixels = np.ndarray[Any, Any]
 
-# ffmpeg's blackdetect: pixel_black_th 0.10 of the full range, picture_black_ratio_th 0.98.
-BLACK_LUMA, BLACK_PIXELS = 0.10, 0.98
+# ffmpeg's blackdetect: picture_black_ratio_th 0.98 (what is black stands in `eyes`).
+BLACK_PIXELS = 0.98
 # ffmpeg's freezedetect: mean difference below -60 dB.
 FREEZE_NOISE = 0.001
 # Crete et al. 2007 blur with a mean filter of this many pixels; below this spread of luma there is nothing to
@@ -26,42 +28,33 @@ FLAT_LUMA = 0.01
 
 @dataclass
 class FrameMeasures:
-    """One value a frame, in order: 45 bytes a frame, whatever its size."""
+    """One value a decoded frame, in order: about 100 bytes a frame, whatever its size."""
 
     luma: list[float] = field(default_factory=list)
-    detail: list[float] = field(default_factory=list)
     black: list[bool] = field(default_factory=list)
     change: list[float] = field(default_factory=list)
     digests: list[bytes] = field(default_factory=list)
 
-    def add(self, luma: Pixels, before: Pixels | None, colour: Pixels, digest: bytes) -> None:
-        """Measure a frame: its full-range 8-bit luma, that of the frame before, a small BGR picture, its
-        digest.
-
-        Where a stream changes its size in the middle, the change from one frame to the next is unknown.
-        """
-        change = math.nan
-        if before is not None and before.shape == luma.shape:
-            change = float(cv2.absdiff(luma, before).mean()) / 255
-        self.luma.append(float(luma.mean()) / 255)
-        self.black.append(is_black(luma))
-        self.detail.append(spread(colour))
-        self.change.append(change)
-        self.digests.append(digest)
+    def add(self, glance: Glance) -> None:
+        """Take the next frame. Where a stream changes its size, the change from frame to frame is unknown."""
+        self.luma.append(glance.luma_mean)
+        self.black.append(glance.black_share >= BLACK_PIXELS)
+        self.change.append(math.nan if glance.change is None else glance.change)
+        self.digests.append(glance.digest)
 
     def of_clip(self, first: int, end: int) -> dict[str, Any]:
-        """The measures of frames [first, end) as columns."""
+        """The measures of decoded frames [first, end) as columns."""
         changes = [change for change in self.change[first + 1 : end] if not math.isnan(change)]
         return {
-            "luma_mean": _mean(self.luma[first:end]),
-            "detail": _mean(self.detail[first:end]),
-            "black_share": _mean(self.black[first:end]),
-            "motion": _mean(changes),
-            "freeze_share": _mean([change < FREEZE_NOISE for change in changes]),
+            "luma_mean": mean(self.luma[first:end]),
+            "black_share": mean(self.black[first:end]),
+            "motion": mean(changes),
+            "freeze_share": mean([change < FREEZE_NOISE for change in changes]),
         }
 
 
-def _mean(values: Sequence[float]) -> float | None:
+def mean(values: Sequence[float]) -> float | None:
+    """The mean of values, exactly summed; null of none."""
     return math.fsum(values) / len(values) if values else None
 
 

@@ -19,68 +19,70 @@ MOST = 512
 
 @dataclass(frozen=True)
 class Picture:
-    """One candidate: its frame's number, a small BGR picture, a larger luma to judge blur by (not of every
-    frame)."""
+    """One candidate: its frame's number as shown and as decoded, a small BGR picture and, of some, a larger
+    luma to judge blur by."""
 
     frame: int
+    decoded: int
     colour: Pixels
-    luma: Pixels | None
+    luma: Pixels | None = None
 
 
 @dataclass
 class Candidates:
-    """Candidates of the frames since `first`: every `step`-th, the step doubling when there are too many."""
+    """Candidates of one shot, from frame `first` on: of those taken every one, then every second, fourth, …
+    where there are too many."""
 
     first: int
-    step: int = 1
     held: list[Picture] = field(default_factory=list)
-
-    def wants(self, frame: int) -> bool:
-        return (frame - self.first) % self.step == 0
+    _every: int = 1
+    _skipped: int = 0
 
     def add(self, picture: Picture, clips: int) -> None:
         """Take a candidate; `clips` is how many clips the shot will be divided into, as far as is known."""
+        self._skipped += 1
+        if self._skipped < self._every:
+            return
+        self._skipped = 0
         self.held.append(picture)
         if len(self.held) > min(MOST, PER_CLIP * clips):
-            self.step *= 2
-            self.held = [p for p in self.held if (p.frame - self.first) % self.step == 0]
+            self._every *= 2
+            self.held = self.held[::2]
 
 
 @dataclass
 class Reel:
-    """The pictures of a video on their way: recent frames whole, older ones thinned out, shot by shot."""
+    """The pictures of a video on their way: recent ones all, older ones thinned out, shot by shot.
+
+    A boundary may be told `late` decoded frames after its place; until then nobody knows to which shot a
+    picture belongs.
+    """
 
     late: int
-    recent: deque[Picture] = field(default_factory=deque)
+    recent: deque[tuple[Picture, int]] = field(default_factory=deque)
     shots: list[Candidates] = field(default_factory=lambda: [Candidates(0)])
 
-    def wants(self, frame: int) -> bool:
-        """Whether a frame is a candidate as far as is known; any recent one becomes one by a late cut."""
-        return self.shots[-1].wants(frame)
-
     def add(self, picture: Picture, clips: int) -> None:
-        """Take the next frame's picture; `clips` as for `Candidates.add`."""
-        self.recent.append(picture)
-        if len(self.recent) > self.late:
-            self.recent.popleft()
-        if self.shots[-1].wants(picture.frame):
-            self.shots[-1].add(picture, clips)
+        """Take the next picture; `clips` as for `Candidates.add`."""
+        self.recent.append((picture, clips))
+        while picture.decoded - self.recent[0][0].decoded > self.late:
+            self.shots[-1].add(*self.recent.popleft())
 
-    def cut(self, frame: int) -> None:
-        """A shot begins at a frame that was added before: what belongs to it moves over."""
-        old = self.shots[-1]
-        fresh = Candidates(frame)
-        known = {p.frame: p for p in (*old.held, *self.recent) if p.frame >= frame}
-        fresh.held = [known[n] for n in sorted(known)]
-        old.held = [p for p in old.held if p.frame < frame]
-        self.shots.append(fresh)
+    def cut(self, first: int, begun: int) -> None:
+        """The last shot ends before frame `first`, a new one begins with frame `begun`."""
+        while self.recent and self.recent[0][0].frame < begun:
+            picture, clips = self.recent.popleft()
+            if picture.frame < first:
+                self.shots[-1].add(picture, clips)
+        self.shots.append(Candidates(begun))
 
-    def pictures(self, first: int, end: int) -> list[Picture]:
-        """All candidates within frames [first, end)."""
-        return [p for shot in self.shots for p in shot.held if first <= p.frame < end]
+    def within(self, first: int, end: int) -> list[Picture]:
+        """All candidates within frames [first, end), in order."""
+        every = [*(p for shot in self.shots for p in shot.held), *(p for p, _ in self.recent)]
+        return [p for p in every if first <= p.frame < end]
 
     def forget(self, before: int) -> None:
-        """Let go of shots that end before a frame."""
+        """Let go of pictures before a frame."""
         while len(self.shots) > 1 and self.shots[1].first <= before:
             self.shots.pop(0)
 

@@ -4,54 +4,85 @@ each."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 
 from manifests import columns
-from manifests.errors import RowError
+from manifests.errors import RecipeError, RowError
 from manifests.ids import clip_id
 from stages import child
 from stages.base import Map, Row, Work, per_row, within
 from stages.media import Limits
+from stages.split.detect import THRESHOLDS
+from stages.split.effort import Effort
 
 MEASURES = ("luma_mean", "detail", "black_share", "blur", "motion", "freeze_share", "content_hash")
-PLACE = ("shot_index", "time_base", "start_pts", "end_pts", "start_s", "end_s", "starts_with", "ends_with")
-WRITES = ("id", *PLACE, "frame_count", "duration_s", *MEASURES, "frames")
+PLACE = (
+    *("time_base", "start_pts", "end_pts", "start_s", "end_s"),
+    *("starts_with", "ends_with", "before_s", "after_s"),
+)
+WRITES = ("id", *PLACE, "effort", "frame_count", "duration_s", *MEASURES, "frames")
+READS = (
+    *("location", "kind", "asset_id", "duration_s", "fps", "rotation"),
+    *("segment_start_pts", "segment_end_pts"),
+)
 # A stream whose frames end earlier than its packets said, by more than both of these, was cut off.
 MISSING_SHARE, MISSING_S = 0.1, 1.0
 
 
 @dataclass(frozen=True)
 class SplitShots(Map):
-    """A video becomes one row a clip, an image passes as itself; both are decoded once, whole.
+    """A video becomes one row a clip, an image passes as itself; both are decoded once.
 
     `detector` is one of `detect.THRESHOLDS`, `threshold` its threshold (none takes the detector's own, named
-    there). A cut nearer than `min_shot_s` to the boundary before it, or to the end, is dropped; a shot longer
-    than `max_shot_s` is divided evenly. `frame_px` is the long side of the stored frames, `blur_px` of the
-    luma that blur is judged on. Times are presentation times; a clip ends where the next frame begins, the
-    last where its last frame ends. Fails rows with a word of `media.REASONS`.
+    there). A gradual transition belongs to neither clip. A boundary nearer than `min_shot_s` to the one
+    before it, or to the end, is dropped: a shorter shot is joined with the one behind it, a last one with the
+    one before. `trim_s` is cut away at both ends of a shot; one longer than `max_shot_s` is divided evenly,
+    or every shot into chunks of `chunk_frames` frames that share `chunk_overlap` (then frames that make no
+    whole chunk are in no clip). `effort`: see `effort.Frames`; a row's own says which one it was. `frame_px`
+    is the long side of the stored frames, `blur_px` of the luma that blur is judged on. Times are
+    presentation times; a clip ends where the next frame begins, the last where its last frame ends. Fails
+    rows with a word of `media.REASONS`.
     """
 
-    reads = ("location", "kind", "asset_id", "duration_s", "rotation")
+    reads: ClassVar[tuple[str, ...]] = READS
     writes = WRITES
+    version = 2
 
-    detector: Literal["adaptive", "content", "histogram", "hash", "threshold", "none"] = "adaptive"
+    detector: Literal[
+        "reelmix", "adaptive", "content", "histogram", "hash", "threshold", "none", "transnet"
+    ] = "reelmix"
     threshold: float | None = None
-    min_shot_s: float = 0.6
+    effort: Effort = "exact"
+    min_shot_s: float = 0.2
     max_shot_s: float = 60.0
+    trim_s: float = 0.0
+    chunk_frames: int = 0
+    chunk_overlap: int = 1
     frames_per_clip: int = 8
     frame_px: int = 256
     frame_quality: int = 90
     blur_px: int = 512
 
     def __post_init__(self) -> None:
+        if THRESHOLDS[self.detector] is None and self.threshold is not None:
+            raise RecipeError(f"split.threshold: the detector {self.detector!r} has none; leave it out")
         within(self, "split", min_shot_s=(0, math.inf), max_shot_s=(0.1, math.inf), frames_per_clip=(1, 1000))
+        within(self, "split", trim_s=(0, math.inf), chunk_frames=(0, 100_000), chunk_overlap=(0, math.inf))
         within(self, "split", frame_px=(16, 4096), frame_quality=(1, 100), blur_px=(16, 4096))
+        if self.chunk_frames and self.chunk_overlap >= self.chunk_frames:
+            raise RecipeError(
+                f"split.chunk_overlap is {self.chunk_overlap}, expected less than "
+                f"chunk_frames = {self.chunk_frames}"
+            )
+
+    @property
+    def active(self) -> bool:
+        return self.detector != "transnet"
 
     def identity(self) -> dict[str, Any]:
         """The libraries whose arithmetic decides the result."""
@@ -79,46 +110,37 @@ class SplitShots(Map):
         return per_row(split, self.writes)
 
 
+@dataclass(frozen=True)
+class SplitByModel(SplitShots):
+    """SplitShots by the boundaries that a model found in the tiny frames of the stages before."""
+
+    reads = (*READS, "tiny_pts", "shot_odds")
+
+    @property
+    def active(self) -> bool:
+        return self.detector == "transnet"
+
+
 def measure(limits: Limits, *, asset: Mapping[str, Any], settings: Mapping[str, Any]) -> pa.Table:
-    """The rows of one asset (columns WRITES); runs in the decode child. Raises RowError with a word of
-    `media.REASONS`."""
+    """The rows of one asset or segment (columns WRITES); runs in the decode child. Raises RowError with a
+    word of `media.REASONS`."""
     chosen = SplitShots(**settings)
     if asset["kind"] == "image":
         from stages.split.still import image_row
 
         return columns.table([image_row(limits, asset, chosen)], WRITES)
-    from stages.split.film import run_through
+    from stages.split.watch import run_through
 
     film = run_through(limits, asset, chosen)
     _whole(film.seconds, asset["duration_s"])
-    return columns.table(_rows(asset, film, chosen), WRITES)
+    base, id_ = film.time_base, asset["asset_id"]
+    effort = "exact" if film.frames.complete else film.frames.effort
+    of_all = {"time_base": f"{base.numerator}/{base.denominator}", "effort": effort}
+    rows = [{"id": clip_id(id_, clip["start_pts"], clip["end_pts"]), **of_all, **clip} for clip in film.clips]
+    return columns.table(rows, WRITES)
 
 
 def _whole(decoded_s: float, expected_s: float | None) -> None:
     missing_s = (expected_s or 0.0) - decoded_s
     if missing_s > MISSING_S and missing_s > MISSING_SHARE * (expected_s or 0.0):
         raise RowError("truncated", f"{decoded_s:.1f} of {expected_s:.1f} s could be decoded")
-
-
-def _rows(asset: Mapping[str, Any], film: Any, chosen: SplitShots) -> Sequence[dict[str, Any]]:
-    base: Fraction = film.time_base
-    rows: list[dict[str, Any]] = []
-    for index, span in enumerate(film.spans()):
-        start, end = film.pts_of(span.first), film.pts_of(span.end)
-        rows.append(
-            {
-                "id": clip_id(asset["asset_id"], start, end),
-                "shot_index": index,
-                "time_base": f"{base.numerator}/{base.denominator}",
-                "start_pts": start,
-                "end_pts": end,
-                "start_s": float(start * base),
-                "end_s": float(end * base),
-                "starts_with": span.starts_with,
-                "ends_with": span.ends_with,
-                "frame_count": span.end - span.first,
-                "duration_s": float((end - start) * base),
-                **film.measured(span),
-            }
-        )
-    return rows

@@ -1,95 +1,204 @@
-"""Cuts become spans by one stated rule, in time and not in frames."""
+"""Detectors by name on films drawn frame by frame: what each finds, where, and how late it tells."""
 
 from fractions import Fraction
+from itertools import pairwise
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scenedetect import FrameTimecode, detectors
+from scenedetect.detector import FlashFilter
 
+from benchmarks.split.compose import Film, compose
+from benchmarks.split.truth import Boundary as Told
+from benchmarks.split.truth import Event, score
 from manifests.errors import RecipeError
-from stages.split.detect import THRESHOLDS, open_detector, spans
+from stages.split.detect import LATE_FRAMES, THRESHOLDS, Boundary, Detector, open_detector, united
+from stages.split.eyes import Glance
+from tests.stages.split.drawn import CUT, SIZE, Pixels, glances, plan, slow
+
+Seen = list[tuple[Glance, Pixels]]
 
 
-def cut_at(
-    cuts: list[int], frames: int, *, least: int = 15, most: int = 1500
-) -> list[tuple[int, int, str, str]]:
-    """Spans of a video of one tick a frame."""
-    found = spans(cuts, range(frames), frames, least=Fraction(least), most=Fraction(most))
-    return [(s.first, s.end, s.starts_with, s.ends_with) for s in found]
+def seen(film: Film) -> Seen:
+    """Every frame as a glance and as the small BGR picture."""
+    frames = list(film.frames(SIZE))
+    return list(zip(glances(frames), (cv2.cvtColor(f, cv2.COLOR_RGB2BGR) for f in frames), strict=True))
 
 
-def test_cuts_divide() -> None:
-    """Clips lie between cuts; the first starts, the last ends, the others are hard."""
-    assert [(0, 30, "start", "hard"), (30, 80, "hard", "hard"), (80, 100, "hard", "end")] == cut_at(
-        [30, 80], 100
+def found(detector: Detector, frames: Seen) -> list[Boundary]:
+    told = [b for glance, colour in frames for b in detector.add(glance, colour)]
+    return [*told, *detector.rest()]
+
+
+def ours(film: Film) -> list[Boundary]:
+    detector = open_detector("reelmix", None)
+    told = [b for glance in glances(film.frames(SIZE)) for b in detector.add(glance, None)]
+    return [*told, *detector.rest()]
+
+
+@pytest.mark.parametrize("seed", [90210, 777001])
+def test_a_composed_film_of_an_unseen_seed(seed: int) -> None:
+    """Cuts, very short shots, dissolves, wipes and fades among flashes, pans, texts and lights: the
+    boundaries that were drawn, spans covered to four frames, no event taken for one."""
+    film = compose(seed, 30)
+    counts = score([Told(b.kind, b.first, b.end) for b in ours(film)], film.boundaries, events=film.events)
+    assert counts.f1 >= 0.95
+    assert counts.found() >= 0.9 and counts.covered() >= 0.75
+    assert (0, 0) == counts.events.get("flash", (1, 0, 0))[1:]
+
+
+def test_kinds_and_order() -> None:
+    """A cut, a dissolve and a fade in one film are told in their order, each by its kind."""
+    film = plan(
+        [40, 40, 40, 40], [slow("dissolve", 16), CUT, slow("fade", 30, "black", away=12, back=12)], seed=5
     )
-
-
-def test_a_cut_too_near_is_dropped() -> None:
-    """Nearer than the minimum to the boundary before it, or to the end: its frames go to the shot before."""
-    assert [(0, 30, "start", "hard"), (30, 100, "hard", "end")] == cut_at([10, 30, 40, 90], 100)
-
-
-def test_a_short_video_stays_one_clip() -> None:
-    """A video shorter than the minimum is not lost."""
-    assert [(0, 5, "start", "end")] == cut_at([3], 5)
-
-
-def test_a_long_shot_is_divided_evenly() -> None:
-    """The fewest equal parts that are not longer than the maximum."""
-    assert [(0, 33, "start", "limit"), (33, 67, "limit", "limit"), (67, 100, "limit", "end")] == cut_at(
-        [], 100, most=40
+    told = ours(film)
+    assert ["gradual", "hard", "gradual"] == [b.kind for b in told]
+    assert all(
+        abs(b.first - t.first) <= 4 and abs(b.end - t.end) <= 4
+        for b, t in zip(told, film.boundaries, strict=True)
     )
+    assert (96, 96) == told[1][:2]
 
 
-def test_length_is_time() -> None:
-    """With uneven times it is the time between cuts that counts, not the number of frames."""
-    pts = [0, 1, 2, 100, 101, 102]
-    found = spans([1, 3], pts, 103, least=Fraction(50), most=Fraction(1000))
-    assert [(0, 6)] == [(s.first, s.end) for s in found]
-    assert [(0, 3), (3, 6)] == [
-        (s.first, s.end) for s in spans([3], pts, 200, least=Fraction(50), most=Fraction(1000))
-    ]
+def test_shots_of_five_frames_are_kept() -> None:
+    """Every one of them; what is too short is ruled by `spans` alone."""
+    assert [20, 25, 30, 36] == [b.first for b in ours(plan([20, 5, 5, 6, 20], [CUT] * 4))]
 
 
-@given(st.lists(st.integers(0, 200)), st.integers(1, 200), st.integers(1, 50), st.integers(50, 300))
-def test_spans_cover_every_frame_once(cuts: list[int], frames: int, least: int, most: int) -> None:
-    """No frame is lost or taken twice, no clip is longer than the maximum, none is empty."""
-    found = cut_at(cuts, frames, least=least, most=most)
-    assert list(range(frames)) == [n for first, end, *_ in found for n in range(first, end)]
-    assert all(0 < end - first <= most for first, end, *_ in found)
+def test_letterbox_bars() -> None:
+    """Between bars, a cut and a dissolve stand where they stand without."""
+    told = ours(plan([40, 40, 40], [CUT, slow("dissolve", 16)], seed=5, bars=0.12))
+    assert [Boundary(40, 40, "hard")] == told[:1]
+    assert 2 == len(told) and abs(told[1].first - 80) <= 4 and abs(told[1].end - 96) <= 4
 
 
-@pytest.mark.parametrize("name", [n for n in THRESHOLDS if n not in ("none", "threshold")])
+@pytest.mark.parametrize(
+    ("kind", "frames"), [("flash", 2), ("pan", 10), ("text", 30), ("light", 1), ("fast", 10), ("shake", 15)]
+)
+def test_no_boundary_within_a_shot(kind: str, frames: int) -> None:
+    """At a two-frame flash, a whip pan, a text card, a switched light, fast things, a shaken camera."""
+    assert [] == ours(plan([90], [], seed=31, events=[Event(kind, 40, 40 + frames)]))
+
+
+def test_boundaries_are_told_in_time() -> None:
+    """At most LATE_FRAMES behind their end, though nothing happens any more."""
+    film = plan([40, 300], [slow("dissolve", 16)], seed=5)
+    detector, late = open_detector("reelmix", None), list[int]()
+    for n, glance in enumerate(glances(film.frames((96, 54)))):
+        late += [n - b.end for b in detector.add(glance, None)]
+    assert [] == detector.rest()
+    assert 1 == len(late) and 0 <= late[0] <= LATE_FRAMES
+
+
+PEERS: dict[str, Any] = {
+    "adaptive": lambda: detectors.AdaptiveDetector(adaptive_threshold=3.5, window_width=3, min_scene_len=1),
+    "content": lambda: detectors.ContentDetector(
+        threshold=31.0, min_scene_len=1, filter_mode=FlashFilter.Mode.SUPPRESS
+    ),
+    "histogram": lambda: detectors.HistogramDetector(threshold=0.2, bins=128, min_scene_len=1),
+    "hash": lambda: detectors.HashDetector(threshold=0.35, min_scene_len=1),
+    "threshold": lambda: detectors.ThresholdDetector(threshold=12.0, min_scene_len=1),
+}
+
+
+def test_peers_agree_with_their_library() -> None:
+    """PySceneDetect's detectors through our interface tell what the library tells when it is called
+    directly, with cuts, a dissolve and a fade to tell of."""
+    film = plan(
+        [30, 20, 40, 40], [CUT, slow("dissolve", 16), slow("fade", 40, "black", away=12, back=12)], seed=6
+    )
+    frames = seen(film)
+    for name, peer in PEERS.items():
+        detector, direct = peer(), list[int]()
+        for n, (_, colour) in enumerate(frames):
+            direct += [
+                c.frame_num for c in detector.process_frame(FrameTimecode(n, fps=Fraction(25)), colour)
+            ]
+        direct += [c.frame_num for c in detector.post_process(FrameTimecode(len(frames), fps=Fraction(25)))]
+        assert direct, name
+        assert [(n, n, "hard") for n in direct] == [
+            tuple(b) for b in found(open_detector(name, None), frames)
+        ], name
+
+
+@pytest.mark.parametrize("name", [n for n in THRESHOLDS if n not in ("none", "threshold", "transnet")])
 def test_each_detector_finds_a_hard_cut(name: str) -> None:
-    """A picture that is replaced by another one is a cut at exactly that frame, reported at once or a few
-    frames late."""
-    rng = np.random.default_rng(3)
-    scenes = [
-        np.repeat(np.repeat(rng.integers(0, 255, (9, 16, 3), np.uint8), 16, 0), 16, 1) for _ in range(2)
-    ]
-    frames = [
-        np.clip(scenes[n >= 20] + rng.integers(0, 3, (144, 256, 3), np.uint8), 0, 255).astype(np.uint8)
-        for n in range(40)
-    ]
-    detector = open_detector(name, None)
-    assert [20] == [cut for n, frame in enumerate(frames) for cut in detector.cuts(n, frame)] + detector.rest(
-        40
-    )
+    """At exactly its frame, told at once or some frames late."""
+    assert [Boundary(25, 25, "hard")] == found(open_detector(name, None), seen(plan([25, 25], [CUT], seed=2)))
 
 
-def test_threshold_finds_a_fade_through_black() -> None:
-    """The detector named threshold cuts within the dark stretch."""
-    frames = [np.full((36, 64, 3), level, np.uint8) for level in [120] * 10 + [2] * 6 + [120] * 10]
-    detector = open_detector("threshold", None)
-    cuts = [cut for n, frame in enumerate(frames) for cut in detector.cuts(n, frame)] + detector.rest(
-        len(frames)
-    )
-    assert [True] == [10 <= cut <= 16 for cut in cuts]
+def test_a_threshold_is_handed_on() -> None:
+    """A content threshold that nothing reaches finds nothing."""
+    frames = seen(plan([25, 25], [CUT], seed=2))
+    assert [] == found(open_detector("content", 250.0), frames)
+    assert [25] == [b.first for b in found(open_detector("content", 31.0), frames)]
+
+
+@pytest.mark.parametrize("name", ["none", "transnet"])
+def test_those_that_find_nothing(name: str) -> None:
+    """They say so, and need no picture."""
+    detector = open_detector(name, None if name == "none" else 0.5)
+    assert (False, False, []) == (detector.needs_colour, detector.finds, ours_of(detector))
+
+
+def ours_of(detector: Detector) -> list[Boundary]:
+    return found(detector, seen(plan([10, 10], [CUT])))
+
+
+def test_of_key_frames_alone() -> None:
+    """Seconds apart, a picture that shows no scene of the one before begins a shot; one of the same place,
+    its camera moved, does not."""
+    frames = list(plan([75, 75], [CUT], seed=5).frames(SIZE))[::25]
+    moved = [np.roll(frames[0], 6, 1), *frames]
+    detector = open_detector("reelmix", None, "keyframes")
+    assert [Boundary(4, 4, "hard")] == [
+        b for g in glances(moved) for b in detector.add(g, None)
+    ] + detector.rest()
 
 
 def test_unknown_detector_offers_the_nearest() -> None:
     """A misspelt name is an error that helps."""
     with pytest.raises(RecipeError, match="adaptive"):
         open_detector("adaptiv", None)
+
+
+def test_a_threshold_of_none_is_refused() -> None:
+    """A detector without a threshold takes none."""
+    with pytest.raises(RecipeError, match="leave it out"):
+        open_detector("reelmix", 3.0)
+
+
+def test_boundaries_that_overlap_are_one() -> None:
+    """Transitions that touch are one; a cut in one, or within a frame of it, is part of it."""
+    told = [
+        Boundary(10, 20, "gradual"),
+        Boundary(20, 30, "gradual"),
+        Boundary(31, 31, "hard"),
+        Boundary(9, 9, "hard"),
+        Boundary(32, 32, "hard"),
+        Boundary(8, 8, "hard"),
+    ]
+    assert [(8, 8), (10, 30), (32, 32)] == [b[:2] for b in united(told)]
+
+
+spans = st.tuples(st.integers(0, 60), st.integers(1, 20)).map(
+    lambda p: Boundary(p[0], p[0] + p[1], "gradual")
+)
+cuts = st.integers(0, 60).map(lambda n: Boundary(n, n, "hard"))
+
+
+@given(st.lists(spans | cuts, max_size=12, unique=True))
+def test_united_boundaries_are_apart(told: list[Boundary]) -> None:
+    """In order, none touches the next, no gradual frame is lost or gained, and once more changes nothing."""
+    one = united(told)
+    assert one == sorted(one) == united(one)
+    assert all(
+        a.end < b.first or (a.kind == b.kind == "hard" and a.first < b.first) for a, b in pairwise(one)
+    )
+    frames = [{n for b in some if b.kind == "gradual" for n in range(b.first, b.end)} for some in (told, one)]
+    assert frames[0] == frames[1]

@@ -1,56 +1,54 @@
 """Each measure on pictures whose value is known by hand."""
 
 import math
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
+from stages.split.eyes import Glance
 from stages.split.measures import FrameMeasures, blur, content_hash, is_black, spread
 from stages.split.pictures import Candidates, Picture, Reel, chosen, shrunk, upright
 
 
-def measured(*levels: int) -> dict[str, object]:
-    numbers, before = FrameMeasures(), None
-    for level in levels:
-        luma = np.full((10, 10), level, np.uint8)
-        numbers.add(luma, before, np.full((10, 10, 3), level, np.uint8), bytes([level]))
-        before = luma
-    return numbers.of_clip(0, len(levels))
+def seen(level: int, change: float | None = None, black_share: float = 0.0) -> Glance:
+    """A frame of luma `level`."""
+    return Glance(np.zeros(0), np.zeros(0), level / 255, black_share, 0.0, change, bytes([level]))
+
+
+def measured(*frames: Glance, first: int = 0) -> dict[str, Any]:
+    numbers = FrameMeasures()
+    for frame in frames:
+        numbers.add(frame)
+    return numbers.of_clip(first, len(frames))
 
 
 def test_luma_motion_freeze_and_black() -> None:
     """Frames of 0, 0, 51 and 102: mean 0.15, changes 0, 0.2 and 0.2, one pair of three frozen, two of four
     black."""
-    found = measured(0, 0, 51, 102)
+    found = measured(seen(0, None, 1.0), seen(0, 0.0, 0.98), seen(51, 0.2, 0.97), seen(102, 0.2))
     assert found["luma_mean"] == pytest.approx(153 / 4 / 255)
     assert found["motion"] == pytest.approx(0.4 / 3)
     assert found["freeze_share"] == pytest.approx(1 / 3)
-    assert (0.5, 0.0) == (found["black_share"], found["detail"])
+    assert 0.5 == found["black_share"]
 
 
 def test_one_frame_has_no_motion() -> None:
     """What needs two frames is unknown, not nought."""
-    found = measured(80)
+    found = measured(seen(80))
     assert (None, None) == (found["motion"], found["freeze_share"])
 
 
 def test_a_clip_is_measured_without_its_neighbours() -> None:
     """The change from the frame before a clip is no motion of the clip."""
-    numbers, before = FrameMeasures(), None
-    for level in (0, 255, 255):
-        luma = np.full((4, 4), level, np.uint8)
-        numbers.add(luma, before, np.zeros((4, 4, 3), np.uint8), b"")
-        before = luma
-    assert 0.0 == numbers.of_clip(1, 3)["motion"]
+    assert 0.0 == measured(seen(0), seen(255, 1.0), seen(255, 0.0), first=1)["motion"]
 
 
-def test_a_changed_size_is_no_motion() -> None:
+def test_an_unknown_change_is_no_motion() -> None:
     """Where a stream changes its size the change is unknown and leaves the others as they are."""
-    numbers = FrameMeasures()
-    numbers.add(np.zeros((4, 4), np.uint8), None, np.zeros((4, 4, 3), np.uint8), b"")
-    numbers.add(np.zeros((8, 8), np.uint8), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.uint8), b"")
-    assert None is numbers.of_clip(0, 2)["motion"]
+    assert None is measured(seen(0), seen(0))["motion"]
+    assert 0.5 == measured(seen(0), seen(0), seen(0, 0.5))["motion"]
 
 
 @pytest.mark.parametrize(("black_pixels", "expected"), [(97, False), (98, True), (100, True)])
@@ -100,18 +98,19 @@ def test_content_hash_tells_shape_count_and_pictures_apart() -> None:
     )
 
 
-def picture(n: int) -> Picture:
-    return Picture(n, np.full((2, 2, 3), n % 256, np.uint8), None)
+def picture(n: int, of: int = 1) -> Picture:
+    """The n-th picture, of every `of`-th frame."""
+    return Picture(n * of, n, np.full((2, 2, 3), n % 256, np.uint8))
 
 
-@pytest.mark.parametrize("frames", [1, 5, 8, 40, 1000])
+@pytest.mark.parametrize("frames", [1, 5, 8, 40, 1000, 100_000])
 def test_pictures_lie_near_the_middles(frames: int) -> None:
     """Up to eight pictures, in order, each within a sixteenth of the span of its place, in bounded memory."""
-    held = Candidates(0)
+    held, most = Candidates(0), 0
     for n in range(frames):
-        if held.wants(n):
-            held.add(picture(n), 1)
-    assert len(held.held) <= 16
+        held.add(picture(n), 1)
+        most = max(most, len(held.held))
+    assert most <= 16
     found = [p.frame for p in chosen(held.held, 0, frames, 8)]
     assert min(8, frames) == len(found)
     assert found == sorted(set(found))
@@ -119,14 +118,40 @@ def test_pictures_lie_near_the_middles(frames: int) -> None:
     assert all(min(abs(n + 0.5 - w) for n in found) <= max(1, frames / 16) for w in wanted)
 
 
-def test_a_late_cut_moves_the_pictures_of_the_new_shot() -> None:
-    """A cut that is reported some frames late still gives each frame to its own shot."""
+def test_a_shot_of_many_clips_keeps_more() -> None:
+    """Sixteen for each clip that it will be divided into, and no more than 512 in all."""
+    counts: list[int] = []
+    for clips in (4, 1000):
+        held = Candidates(0)
+        for n in range(5000):
+            held.add(picture(n), clips)
+        counts.append(len(held.held))
+    assert 32 <= counts[0] <= 64
+    assert 256 <= counts[1] <= 512
+
+
+def test_a_late_boundary_moves_the_pictures_of_the_new_shot() -> None:
+    """A boundary that is told some frames late still gives each picture to its own shot, and those of a
+    transition to none."""
     reel = Reel(late=8)
-    for n in range(100):
+    for n in range(14):
+        reel.add(picture(n, of=3), 1)
+    reel.cut(24, 30)
+    reel.add(picture(14, of=3), 1)
+    assert list(range(0, 24, 3)) == [p.frame for p in reel.within(0, 24)]
+    assert [] == [p.frame for p in reel.within(24, 30)]
+    assert [30, 33, 36, 39, 42] == [p.frame for p in reel.within(30, 45)]
+    reel.forget(24)
+    reel.forget(30)
+    assert [30, 33, 36, 39, 42] == [p.frame for p in reel.within(0, 45)]
+
+
+def test_a_reel_is_bounded() -> None:
+    """Recent pictures, and sixteen of those before: however long the shot is."""
+    reel = Reel(late=20)
+    for n in range(3000):
         reel.add(picture(n), 1)
-    reel.cut(95)
-    assert all(p.frame < 95 for p in reel.pictures(0, 95))
-    assert [95, 96, 97, 98, 99] == [p.frame for p in reel.pictures(95, 100)]
+        assert len(reel.within(0, 3000)) <= 21 + 16
 
 
 def test_shrunk_and_upright() -> None:

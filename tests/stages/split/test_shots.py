@@ -1,8 +1,7 @@
 """The step split on drawn and real media: shots at the right frames, times by PTS, one decode."""
 
 import io
-import itertools
-from fractions import Fraction
+import json
 from pathlib import Path
 from typing import Any
 
@@ -12,128 +11,155 @@ import pytest
 from PIL import Image
 
 from manifests import columns
+from manifests.errors import RecipeError
 from manifests.ids import clip_id
-from stages.split.shots import SplitShots
-
-READS = ["id", *SplitShots.reads]
-
-
-def split(
-    path: Path, *, kind: str = "video", stage: SplitShots | None = None, **facts: Any
-) -> list[dict[str, Any]]:
-    location = {"path": str(path), "offset": None, "size": None}
-    row = {"id": "a" * 32, "asset_id": "a" * 32, "location": location, "kind": kind, "rotation": 0, **facts}
-    return list((stage or SplitShots()).open()(columns.table([row], READS)).to_pylist())
-
-
-def film(
-    path: Path, levels: list[int], *, pts: list[int] | None = None, rate: int = 24, **options: str
-) -> Path:
-    """A video whose frame n shows a pattern that depends on levels[n] alone, at time pts[n] / rate."""
-    codec = options.pop("codec", "libx264")
-    with av.open(str(path), "w", options=options) as container:
-        stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
-        stream.time_base = stream.codec_context.time_base = Fraction(1, rate)
-        for n, level in enumerate(levels):
-            tiles = np.random.default_rng(level).integers(0, 255, (6, 8, 3), np.uint8)
-            image = np.repeat(np.repeat(tiles, 16, 0), 16, 1)
-            frame = av.VideoFrame.from_ndarray(np.roll(image, n, 1), format="rgb24")
-            frame.pts, frame.time_base = (pts[n] if pts else n), Fraction(1, rate)
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return path
-
+from stages.split.effort import Effort
+from stages.split.shots import SplitByModel, SplitShots
+from tests.stages.split.drawn import Pixels, encoded, gapless, places, scenes, shows, split
 
 THREE = [1] * 30 + [2] * 40 + [3] * 26
+
+
+def pictures(clip: dict[str, Any]) -> list[Pixels]:
+    return [np.asarray(Image.open(io.BytesIO(frame["jpeg"]))) for frame in clip["frames"]]
 
 
 @pytest.mark.parametrize("codec", ["libx264", "libx265", "libvpx-vp9", "mpeg4"])
 def test_hard_cuts_are_frame_exact(tmp_path: Path, codec: str) -> None:
     """Three scenes are three clips that begin at the frames where they were drawn; ids come from place."""
-    clips = split(film(tmp_path / "a.mkv", THREE, codec=codec))
-    assert [(30, "start", "hard"), (40, "hard", "hard"), (26, "hard", "end")] == [
-        (c["frame_count"], c["starts_with"], c["ends_with"]) for c in clips
-    ]
+    clips = split(encoded(tmp_path / "a.mkv", scenes(THREE), codec=codec))
+    assert [(30, "start", "hard"), (40, "hard", "hard"), (26, "hard", "end")] == places(clips)
     assert clips[1]["start_s"] == pytest.approx(30 / 24, abs=0.002)
     assert all(c["id"] == clip_id("a" * 32, c["start_pts"], c["end_pts"]) for c in clips)
-    assert all(c["end_pts"] == d["start_pts"] for c, d in itertools.pairwise(clips))
+    assert gapless(clips)
+    assert {"exact"} == {c["effort"] for c in clips}
 
 
 def test_frames_stay_in_their_shot(tmp_path: Path) -> None:
-    """Every stored frame shows the scene of its clip, lies within it, and there are eight."""
-    for number, clip in enumerate(split(film(tmp_path / "a.mp4", THREE)), 1):
-        assert 8 == len(clip["frames"])
+    """Every stored frame shows the scene of its clip and lies within it; there are about five a second, and
+    eight at most."""
+    for number, clip in enumerate(split(encoded(tmp_path / "a.mp4", scenes(THREE), rate=24)), 1):
+        assert clip["duration_s"] * 5 - 1 <= len(clip["frames"]) <= 8
         times = [frame["time_s"] for frame in clip["frames"]]
-        assert times == sorted(times)
+        assert times == sorted(set(times))
         assert clip["start_s"] <= times[0] and times[-1] < clip["end_s"]
-        scene = np.random.default_rng(number).integers(0, 255, (6, 8, 3), np.uint8).mean((0, 1))
-        for frame in clip["frames"]:
-            seen = np.asarray(Image.open(io.BytesIO(frame["jpeg"]))).mean((0, 1))
-            assert np.abs(seen - scene).max() < 8
+        assert all(shows(picture, number) for picture in pictures(clip))
 
 
-def test_variable_rate_and_start_offset(tmp_path: Path) -> None:
-    """Times are those of the container, wherever it starts and however uneven it runs."""
-    pts = [100 + 2 * n + (n // 30) * 7 for n in range(96)]
-    clips = split(film(tmp_path / "a.mkv", THREE, pts=pts, rate=30))
-    assert [100 / 30, pts[30] / 30, pts[70] / 30] == [pytest.approx(c["start_s"], abs=0.002) for c in clips]
+def test_a_long_clip_has_eight_frames(tmp_path: Path) -> None:
+    """Spread over it: in each eighth of the clip one."""
+    (clip,) = split(encoded(tmp_path / "a.mp4", scenes([1] * 120)))
+    assert list(range(8)) == [int(frame["time_s"] * 8 / clip["duration_s"]) for frame in clip["frames"]]
+
+
+def test_very_short_shots_have_frames(tmp_path: Path) -> None:
+    """Where everything changes at once a picture is taken, so that a shot of five frames is seen, too."""
+    clips = split(encoded(tmp_path / "a.mp4", scenes([1] * 22 + [2] * 5 + [3] * 5 + [4] * 20)))
+    assert [22, 5, 5, 20] == [c["frame_count"] for c in clips]
+    for number, clip in enumerate(clips, 1):
+        assert clip["frames"] and all(shows(picture, number) for picture in pictures(clip))
 
 
 def test_a_remux_has_equal_content(tmp_path: Path) -> None:
     """The same stream in another container has the same content hashes; an encoding anew has others."""
-    film(tmp_path / "a.mp4", THREE)
+    encoded(tmp_path / "a.mp4", scenes(THREE))
     with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "b.mkv"), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
         for packet in source.demux(video=0):
             if packet.dts is not None:
                 packet.stream = stream
                 target.mux(packet)
-    film(tmp_path / "c.mp4", THREE, crf="35")
-    first, second = split(tmp_path / "a.mp4"), split(tmp_path / "b.mkv")
-    assert [c["content_hash"] for c in first] == [c["content_hash"] for c in second]
+    encoded(tmp_path / "c.mp4", scenes(THREE), crf="35")
+    first, second, other = (
+        {c["content_hash"] for c in split(tmp_path / name)} for name in ("a.mp4", "b.mkv", "c.mp4")
+    )
+    assert 3 == len(first) and first == second and not first & other
 
 
 def test_min_and_max_length(tmp_path: Path) -> None:
-    """Scenes shorter than the minimum join the one before; longer than the maximum are divided evenly."""
-    path = film(tmp_path / "a.mp4", [1] * 30 + [2] * 6 + [3] * 60)
-    assert [36, 60] == [c["frame_count"] for c in split(path, stage=SplitShots(min_shot_s=0.4))] or [
-        30,
-        66,
-    ] == [c["frame_count"] for c in split(path, stage=SplitShots(min_shot_s=0.4))]
-    parts = split(path, stage=SplitShots(detector="none", max_shot_s=1.0))
+    """A boundary behind a shorter shot is dropped; a longer shot is divided evenly."""
+    path = encoded(tmp_path / "a.mp4", scenes([1] * 30 + [2] * 6 + [3] * 60))
+    assert [30, 6, 60] == [c["frame_count"] for c in split(path)]
+    assert [30, 66] == [c["frame_count"] for c in split(path, SplitShots(min_shot_s=0.4))]
+    parts = split(path, SplitShots(detector="none", max_shot_s=1.0))
     assert [24, 24, 24, 24] == [c["frame_count"] for c in parts]
     assert ["limit"] * 3 == [c["ends_with"] for c in parts[:-1]]
 
 
+def test_trim(tmp_path: Path) -> None:
+    """Three frames off each end of each shot, in seconds."""
+    clips = split(encoded(tmp_path / "a.mp4", scenes(THREE)), SplitShots(trim_s=0.125))
+    assert [(24, "limit", "limit"), (34, "limit", "limit"), (20, "limit", "limit")] == places(clips)
+    assert [3 / 24, 33 / 24, 73 / 24] == [pytest.approx(c["start_s"], abs=0.002) for c in clips]
+
+
+@pytest.mark.parametrize("chunk", [16, 25])
+def test_chunks(tmp_path: Path, chunk: int) -> None:
+    """Of exactly so many frames, within shots; the last frame of one is the first of the next."""
+    clips = split(encoded(tmp_path / "a.mp4", scenes(THREE)), SplitShots(chunk_frames=chunk, chunk_overlap=1))
+    starts = [first for a, b in ((0, 30), (30, 70), (70, 96)) for first in range(a, b - chunk + 1, chunk - 1)]
+    assert [(n, chunk) for n in starts] == [(round(c["start_s"] * 24), c["frame_count"]) for c in clips]
+    assert len(clips) == len({c["id"] for c in clips})
+
+
 def test_one_frame_is_a_clip(tmp_path: Path) -> None:
     """A video of a single frame is one clip with one picture and unknown motion."""
-    (clip,) = split(film(tmp_path / "a.mp4", [1]))
+    (clip,) = split(encoded(tmp_path / "a.mp4", scenes([1])))
     assert (1, 1, None) == (clip["frame_count"], len(clip["frames"]), clip["motion"])
-
-
-def test_rotation_turns_the_pictures(tmp_path: Path) -> None:
-    """Stored frames stand upright when the asset is turned."""
-    (clip,) = split(film(tmp_path / "a.mp4", [1] * 24), rotation=90)
-    assert (96, 128) == Image.open(io.BytesIO(clip["frames"][0]["jpeg"])).size
 
 
 def test_clips_of_an_avi_can_be_cut(tmp_path: Path) -> None:
     """AVI has no presentation times; split and pack agree on when its frames are shown."""
     from stages.pack.cut import CutMedia
 
-    path = film(tmp_path / "a.avi", THREE, codec="mpeg4")
+    path = encoded(tmp_path / "a.avi", scenes(THREE), codec="mpeg4")
     clips = split(path)
     assert [30, 40, 26] == [c["frame_count"] for c in clips]
     location = {"path": str(path), "offset": None, "size": None}
-    rows = [{**c, "kind": "video", "location": location, "fps": 24.0} for c in clips]
+    rows = [{**c, "kind": "video", "location": location, "fps": 24.0, "format": "avi"} for c in clips]
     made = CutMedia().open()(columns.table(rows, ["id", *CutMedia.reads])).to_pylist()
     assert [None] * 3 == [m["error"] for m in made]
 
 
+def test_by_the_boundaries_of_a_model(tmp_path: Path) -> None:
+    """Odds of the tiny frames become boundaries: of a cut the last frame before it is certain, of a
+    transition its middle."""
+    path = encoded(tmp_path / "a.mkv", scenes(THREE))
+    with av.open(str(path)) as container:
+        times = [frame.pts for frame in container.decode(video=0)]
+    odds = [0.0] * 96
+    odds[29] = odds[69] = 0.9
+    clips = split(path, SplitByModel(detector="transnet"), tiny_pts=times, shot_odds=odds)
+    assert [(30, "start", "hard"), (40, "hard", "hard"), (26, "hard", "end")] == places(clips)
+    (whole,) = split(path, SplitByModel(detector="transnet"), tiny_pts=times, shot_odds=[0.0] * 96)
+    assert 96 == whole["frame_count"]
+
+
+def test_only_one_of_the_two_stages_is_active() -> None:
+    """Split by the pass's own detector, or by a model's."""
+    assert (True, False) == (SplitShots().active, SplitByModel().active)
+    assert (False, True) == tuple(s(detector="transnet").active for s in (SplitShots, SplitByModel))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"threshold": 3.0},
+        {"detector": "none", "threshold": 3.0},
+        {"chunk_frames": 16, "chunk_overlap": 16},
+        {"max_shot_s": 0.0},
+        {"trim_s": -1.0},
+    ],
+)
+def test_settings_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
+    """Each is refused before anything is decoded."""
+    with pytest.raises(RecipeError, match="split"):
+        SplitShots(**wrong)
+
+
 def test_an_early_end_is_a_failure(tmp_path: Path) -> None:
     """A video that decodes to less than its packets promised is truncated."""
-    (row,) = split(film(tmp_path / "a.mp4", [1] * 24), duration_s=5.0)
+    (row,) = split(encoded(tmp_path / "a.mp4", scenes([1] * 24)), duration_s=5.0)
     assert str(row["error"]).startswith("truncated: 1.0 of 5.0 s")
 
 
@@ -152,9 +178,35 @@ def test_other_kinds_are_refused(tmp_path: Path) -> None:
     assert str(row["error"]).startswith("unsupported_kind: ")
 
 
-def test_real_scenes(real_media: Path) -> None:
-    """PySceneDetect's test video has its boundaries where the golden list of its own detector has them."""
-    folder = real_media / "PySceneDetect" / "tests" / "resources"
-    clips = split(folder / "testvideo.mp4")
-    assert 720 == sum(c["frame_count"] for c in clips)
-    assert [30, 180, 394] == [sum(c["frame_count"] for c in clips[: n + 1]) for n in range(len(clips) - 1)]
+@pytest.fixture(scope="session")
+def resources(real_media: Path) -> Path:
+    """Films and golden lists of PySceneDetect."""
+    return real_media / "PySceneDetect" / "tests" / "resources"
+
+
+def golden(resources: Path, name: str) -> list[int]:
+    cuts: list[int] = json.loads((resources / "goldens" / f"testvideo.mp4.{name}.json").read_text())["cuts"]
+    return cuts
+
+
+@pytest.mark.parametrize(("effort", "near"), [("exact", 4), ("fast", 10)])
+def test_a_real_film_with_fades(resources: Path, effort: Effort, near: int) -> None:
+    """testvideo.mp4 has hard cuts at 30 and 180 (a cut to black) and five ramps: in from black, out and in
+    again, a dissolve, and out at the end. No clip holds frames of a ramp, one clip each shot between them,
+    and what PySceneDetect's detectors tell lies at a boundary."""
+    clips = split(resources / "testvideo.mp4", SplitShots(effort=effort))
+    spans = [(round(c["start_s"] * 30000 / 1001), round(c["end_s"] * 30000 / 1001)) for c in clips]
+    assert [(0, 30), (30, 180)] == spans[:2]
+    for shot in ((241, 331), (424, 528), (560, 664)):
+        assert 1 == sum(np.abs(np.subtract(shot, span)).max() <= near for span in spans)
+    for first, end in ((211, 241), (331, 361), (395, 424), (528, 560), (664, 694)):
+        assert all(b <= first + near or end - near <= a for a, b in spans)
+    told = [n for name in ("Adaptive", "Histogram") for n in golden(resources, f"{name}Detector.default")]
+    assert not [n for n in told for a, b in spans if a + near < n < b - near]
+
+
+def test_a_real_film_by_another_detector(resources: Path) -> None:
+    """Those of its own golden list are among its cuts; PySceneDetect's defaults tell fewer."""
+    clips = split(resources / "testvideo.mp4", SplitShots(detector="adaptive", threshold=5.0))
+    ends = [round(c["end_s"] * 30000 / 1001) for c in clips[:-1]]
+    assert [30, 180] == ends[:2] and set(golden(resources, "AdaptiveDetector.t5")) <= set(ends)

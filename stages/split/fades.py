@@ -1,0 +1,78 @@
+"""Fades: how the pictures before and after an empty one lose their contrast and gain it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from stages.split.alike import alike
+from stages.split.window import Window
+
+# A frame of less contrast than this, in levels, is empty: black, white or of one colour.
+EMPTY = 4.0
+# An emptiness of more frames is a shot of its own, between two transitions.
+MOST_EMPTY = 25
+# Ramps of at most so many frames are followed; fewer than LEAST are the edge of a cut.
+LONGEST, LEAST = 60, 3
+# A picture that fades stays the picture it was.
+SAME = 0.7
+# A ramp ends where the contrast rises by less than so small a share of its mean pace.
+_SLOW = 0.25
+
+
+@dataclass
+class Fades:
+    """Finds fades in a window; `add` is told of each frame in turn."""
+
+    window: Window
+    _empty_from: int | None = None
+    _open: list[tuple[int, int]] = field(default_factory=list)
+
+    def add(self, n: int) -> Iterator[tuple[int, int]]:
+        """Yields the fades that are certain once frame n is known, as frames [first, end): from the first
+        darkened one to the last, and what is empty between them."""
+        if self.window.contrast(n) < EMPTY:
+            self._empty_from = n if self._empty_from is None else self._empty_from
+            if n - self._empty_from == MOST_EMPTY:
+                yield from self._of(self._empty_from, n, n)
+        elif self._empty_from is not None:
+            self._open.append((self._empty_from, n))
+            self._empty_from = None
+        if self._open and n >= self._open[0][1] + LONGEST:
+            yield from self._of(*self._open.pop(0), n)
+
+    def rest(self, end: int) -> Iterator[tuple[int, int]]:
+        """What is left when the film of `end` frames is over."""
+        if self._empty_from is not None and end - self._empty_from <= MOST_EMPTY:
+            self._open.append((self._empty_from, end))
+        while self._open:
+            yield from self._of(*self._open.pop(0), end - 1)
+
+    def _of(self, empty_from: int, empty_end: int, last: int) -> Iterator[tuple[int, int]]:
+        long = empty_end - empty_from >= MOST_EMPTY
+        open_ = empty_end == last
+        before = 0
+        if not long or open_:
+            before = self._ramp(empty_from, -1, max(self.window.oldest, empty_from - LONGEST))
+        after = 0 if open_ else self._ramp(empty_end - 1, 1, min(last, empty_end + LONGEST))
+        if before or after:
+            yield (
+                (empty_from if not long or before else empty_end) - before,
+                (empty_from if long and open_ else empty_end) + after,
+            )
+
+    def _ramp(self, empty: int, way: int, limit: int) -> int:
+        """How many frames beside the last empty one, in this direction, are on their way to it."""
+        contrast = self.window.contrast
+        n, base = empty + way, contrast(empty)
+        if (limit - n) * way <= 0:
+            return 0
+        while n != limit:
+            gained, frames = contrast(n + way) - base, abs(n + way - empty)
+            if contrast(n + way) - contrast(n) < _SLOW * gained / frames:
+                break
+            n += way
+        frames = abs(n - empty) - 1
+        if frames < LEAST or alike(self.window.grid(n), self.window.grid(n - way * (frames // 2))) < SAME:
+            return 0
+        return frames

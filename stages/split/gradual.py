@@ -1,0 +1,235 @@
+"""Dissolves and wipes: spans in which every cell goes from one scene to another and on no detour."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+
+from stages.split.alike import alike, moved
+from stages.split.fades import EMPTY
+from stages.split.window import ALL_CELLS, FRAMES, Pixels, Window
+
+# Lengths of span that are looked at, in frames; a transition is found by the lengths near its own.
+LENGTHS = (6, 10, 16, 24, 36, 54)
+LONGEST = LENGTHS[-1]
+# What takes longer than this to become another picture is no transition.
+LONGEST_S = 2.2
+# The ends of a span must be this far apart, in levels, and farther than those of its neighbours.
+LEAST_FAR = 6.0
+# Places within a span at which the way from one end to the other is looked at.
+PLACES = 8
+# A component of spans longer than this is settled without waiting for its end.
+_PATIENCE = 200
+# A single step that is so large a share of the whole way is a flash, a card or a cut.
+MOST_JUMP = 0.5
+# How the evidence is weighed (a logistic regression on spans of composed films); a span counts from
+# LEAST_ODDS on.
+WEIGHTS = {
+    "one": 5.27,
+    "jump": -19.18,
+    "far": 1.72,
+    "straight": 6.19,
+    "long": -0.84,
+    "alike": -19.78,
+    "moved": -1.41,
+}
+LEAST_ODDS = 2.0
+# The ends of a ramp are followed while it has this share of its mean pace, by so many frames at most.
+SLOW, SLOW_WIPE, _FARTHEST = 0.25, 0.15, 12
+# In a wipe most cells that change much are at either end of their way; in a dissolve at most six in ten are.
+WIPE_SHARE, _FAR_CELL, _FEW_CELLS = 0.63, 16.0, 20
+
+
+@dataclass(frozen=True)
+class Span:
+    """Frames `first` (still the old shot) to `last` (already the new one), by whatever odds; `low` is the
+    first frame behind the cut before."""
+
+    odds: float
+    first: int
+    last: int
+    low: int
+
+
+@dataclass
+class Gradual:
+    """Finds transitions in a window; `add` is told of each frame once it is known whether it is a cut."""
+
+    window: Window
+    fps: float
+    since: int = 0
+    seen: int = 0
+    _spans: list[Span] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        longest = max(LENGTHS[1], LONGEST_S * self.fps)
+        self._far = {length: [0.0] * FRAMES for length in LENGTHS if length <= longest}
+
+    def add(self, n: int, cut: bool) -> Iterator[tuple[int, int]]:
+        """Frame n is known, and whether a cut stands before it. Yields transitions that became certain, as
+        frames [first, end) in which both shots mix."""
+        if cut:
+            yield from self._all(n, wall=n)
+            self.since = n
+        self.seen = n + 1
+        for length, far in self._far.items():
+            first, peak = n - length, n - length // 2
+            far[n % FRAMES] = self.window.far(first, n) if first >= self.since else 0.0
+            value = far[peak % FRAMES]
+            if value >= LEAST_FAR and value >= far[(peak + 1) % FRAMES]:
+                self._look(length, peak, n + 1)
+        if self._spans:
+            yield from self._settled(n - LONGEST - LONGEST // 2)
+
+    def rest(self) -> Iterator[tuple[int, int]]:
+        """What is left when the film is over."""
+        yield from self._all(self.seen)
+
+    def _all(self, end: int, wall: float = math.inf) -> Iterator[tuple[int, int]]:
+        """A cut before frame `end`, or the film's end: nothing later can count."""
+        for length in self._far:
+            for last in range(max(self.since + length, end - length // 2), end):
+                self._look(length, last, end)
+        yield from self._settled(end + 1, wall)
+
+    def _look(self, length: int, last: int, end: int) -> None:
+        """Weigh the span of this length up to frame `last`, if its ends are farther apart than those of its
+        neighbours."""
+        first, half, series = last - length, length // 2, self._far[length]
+        far = series[last % FRAMES]
+        if first < self.since or far < LEAST_FAR:
+            return
+        low, high = max(self.since + length, last - half), min(end, last + half + 1)
+        if any(series[n % FRAMES] >= far for n in range(low, last)):
+            return
+        if any(series[n % FRAMES] > far for n in range(last + 1, high)):
+            return
+        odds = weigh(self.window, first, last)
+        if odds > LEAST_ODDS:
+            self._spans.append(Span(odds, first, last, self.since))
+
+    def _settled(self, before: int, wall: float = math.inf) -> Iterator[tuple[int, int]]:
+        """The best of each group of overlapping spans that no later span can join; `wall` is a cut behind
+        them."""
+        self._spans.sort(key=lambda span: span.first)
+        while self._spans:
+            end, count = self._spans[0].last, 0
+            while count < len(self._spans) and self._spans[count].first < end:
+                end = max(end, self._spans[count].last)
+                count += 1
+            if end > before and end - self._spans[0].first < _PATIENCE:
+                return
+            group, self._spans = self._spans[:count], self._spans[count:]
+            yield from self._chosen(group, wall)
+
+    def _chosen(self, group: list[Span], wall: float) -> Iterator[tuple[int, int]]:
+        taken: list[tuple[int, int]] = []
+        for span in sorted(group, key=lambda span: (-span.odds, span.first)):
+            if any(span.first < end and first < span.last for first, end in taken):
+                continue
+            first, end = edges(self.window, span, self.seen)
+            # Of a transition some frames before and behind must be of one shot alone.
+            if (span.low and first <= span.low + 1) or end >= wall - 1:
+                continue
+            if not any(first < other_end and other < end for other, other_end in taken):
+                taken.append((first, end))
+        yield from sorted(taken)
+
+
+def weigh(window: Window, first: int, last: int) -> float:
+    """The log odds that frames `first` to `last` hold a dissolve or a wipe. Where even the best of what is
+    dear to compute could not win any more, it is left out."""
+    odds = 0.0
+    for name, value in evidence(window, first, last):
+        odds += WEIGHTS[name] * value
+        if odds + _MOST_AFTER.get(name, math.inf) < LEAST_ODDS:
+            break
+    return odds
+
+
+# What can still be gained after a piece of evidence: pictures cannot be less alike than not at all.
+_MOST_AFTER = {"long": -0.6 * WEIGHTS["alike"], "alike": 0.0}
+
+
+def evidence(window: Window, first: int, last: int) -> Iterator[tuple[str, float]]:
+    """What speaks for and against, by the names of WEIGHTS, cheap pieces first; nothing for a jump, nor
+    between two empty pictures."""
+    if max(window.contrast(first), window.contrast(last)) < EMPTY:
+        return
+    total = max(1.0, window.far(first, last) * ALL_CELLS)
+    jump, size = window.jump(first, last) * ALL_CELLS / total, math.log((last - first) / 16)
+    if jump >= MOST_JUMP:
+        return
+    yield "one", 1.0
+    yield "jump", jump
+    yield "far", math.log(total / ALL_CELLS / 20)
+    way = window.cells(np.unique(np.round(np.linspace(first, last, PLACES + 1)).astype(int)))
+    yield "straight", total / max(1.0, float(np.abs(np.diff(way, axis=0)).sum())) - 0.7
+    yield "long", size
+    yield "alike", alike(window.grid(first), window.grid(last)) - 0.6
+    quarters = [window.grid(round(first + (last - first) * n / 4)) for n in range(5)]
+    yield "moved", 5 * sum(moved(before, after) for before, after in pairwise(quarters)) / 4
+
+
+def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
+    """The frames [first, end) that are neither all of the old shot nor all of the new one.
+
+    The share of the way that each frame has gone is fitted by a straight ramp; where it goes on beyond, if
+    only slowly, the span does too. A wipe's ends are small corners: they are followed further, and one frame
+    more is given away.
+    """
+    room = max(8, span.last - span.first)
+    from_, to = max(span.low, span.first - room, window.oldest), min(high - 1, span.last + room)
+    cells = window.cells(np.arange(from_, to + 1))
+    at, end = span.first - from_, span.last - from_
+    old, new = cells[max(0, at - 2) : at + 1].mean(0), cells[end : end + 3].mean(0)
+    way = new - old
+    gone = np.clip((cells - old) @ way / max(1e-6, float(way @ way)), -0.3, 1.3)
+    ramp = _ramp(gone, at, end)
+    pace = np.convolve(np.diff(gone), np.full(3, 1 / 3), "same")
+    first, last = _followed(pace, *ramp, SLOW)
+    if _is_wipe(cells[max(0, first - 1) : last + 2]):
+        first, last = _followed(pace, *ramp, SLOW_WIPE)
+        first, last = max(0, first - 1), min(len(cells) - 1, last + 1)
+    return from_ + first + 1, from_ + max(last, first + 1)
+
+
+def _followed(pace: Pixels, first: int, last: int, least: float) -> tuple[int, int]:
+    """The ramp made longer at both ends, as long as there is so large a share of its mean pace."""
+    slow = least / (last - first)
+    begin, end = max(0, first - _FARTHEST), min(len(pace), last + _FARTHEST)
+    while first > begin and pace[first - 1] > slow:
+        first -= 1
+    while last < end and pace[last] > slow:
+        last += 1
+    return first, last
+
+
+def _is_wipe(cells: Pixels) -> bool:
+    """Whether cells between the first and the last frame are mostly all old or all new, few in between."""
+    way = cells[-1] - cells[0]
+    far = np.abs(way) > _FAR_CELL
+    if np.count_nonzero(far) < _FEW_CELLS:
+        return False
+    between = cells[[len(cells) * n // 4 for n in (1, 2, 3)]][:, far]
+    gone = (between - cells[0][far]) / way[far]
+    return float(((gone < 0.2) | (gone > 0.8)).mean()) > WIPE_SHARE
+
+
+def _ramp(gone: Pixels, first: int, last: int) -> tuple[int, int]:
+    """The ramp from 0 at one frame to 1 at another, near the given ones, that is nearest to `gone`."""
+    length, at = last - first, np.arange(len(gone))
+    step = max(1, length // 18)
+    starts = range(max(0, first - length // 2), first + length // 2 + 1, step)
+    ends = range(first + length // 2, min(len(gone) - 1, last + length // 2) + 1, step)
+    best = (math.inf, first, last)
+    for start in starts:
+        for end in ends:
+            if end - start >= 2:
+                miss = float(np.square(gone - np.clip((at - start) / (end - start), 0, 1)).mean())
+                best = min(best, (miss, start, end))
+    return best[1], best[2]

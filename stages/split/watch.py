@@ -1,0 +1,258 @@
+"""One pass over a video or a segment of it: frames decoded once, looked at by detector and measures, let
+go."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from manifests.errors import RowError
+from stages import media
+from stages.split.detect import LATE_FRAMES, Boundary, Detector, open_detector
+from stages.split.effort import Effort, Frames, Unskippable
+from stages.split.eyes import Eyes, Glance
+from stages.split.film import Film
+from stages.split.pictures import Picture
+from stages.split.predict import cuts_of
+from stages.split.spans import Rules
+
+if TYPE_CHECKING:
+    import av
+
+    from stages.split.shots import SplitShots
+
+# Two copies of one stream in containers of other time bases differ by rounding to milliseconds at most.
+_ROUNDING_S = Fraction(2, 1000)
+# Pictures that may be stored are taken so often, and where so large a share of the range changes at once.
+PICTURES_PER_S, JUMP = 5, 0.06
+# Of so many pictures one comes with the larger luma that blur is judged on.
+SHARP_OF = 5
+# So long behind a segment's end its last shot may go on; then it ends where the segment does.
+SEAM_S = 30
+_USUAL_FPS = 25.0
+# How far before a frame a second look begins, if need be: not every container can be sought exactly.
+_MARGINS_S = (0.0, 4.0, 15.0)
+# About as many of the frames are decoded where B-frames are left out.
+_FAST_SHARE = 0.4
+
+
+def run_through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots) -> Film:
+    """Look at every frame that the effort asks for. Raises RowError with a word of `media.REASONS`.
+
+    `asset` has the columns that SplitShots reads; a segment of it is the part that belongs to the shots which
+    begin in [segment_start_pts, segment_end_pts), whoever looks at the others (see `Watch`).
+    """
+    try:
+        film = _through(limits, asset, chosen, chosen.effort)
+    except Unskippable:
+        film = _through(limits, asset, chosen, "exact")
+    if not film.at:
+        raise RowError("decode_error", "the video stream holds no frame that can be decoded")
+    return film
+
+
+def _through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots, effort: Effort) -> Film:
+    with media.open_video(asset["location"], limits) as container:
+        stream = media.video_stream(container)
+        frames = Frames(container, stream, effort, asset["segment_start_pts"])
+        watch = Watch(_film(stream, asset, chosen, frames), limits, asset)
+        for n, frame in frames:
+            watch.look(n, frame)
+            if watch.over:
+                break
+        watch.rest()
+    return watch.film
+
+
+def _film(
+    stream: av.video.stream.VideoStream, asset: Mapping[str, Any], chosen: SplitShots, frames: Frames
+) -> Film:
+    base, context = Fraction(stream.time_base or Fraction(1, 1000)), stream.codec_context
+    rotation = asset["rotation"] or 0
+    size = (context.width, context.height) if rotation % 180 == 0 else (context.height, context.width)
+    return Film(chosen, _rules(chosen, base), frames, base, f"{size[0]}x{size[1]}", rotation)
+
+
+def _rules(chosen: SplitShots, base: Fraction) -> Rules:
+    """The span rules in ticks, forgiving what a container's rounding takes."""
+    return Rules(
+        least=(Fraction(chosen.min_shot_s) - _ROUNDING_S) / base,
+        most=Fraction(chosen.max_shot_s) / base,
+        trim=Fraction(chosen.trim_s) / base,
+        chunk=chosen.chunk_frames,
+        overlap=chosen.chunk_overlap if chosen.chunk_frames else 0,
+    )
+
+
+@dataclass
+class Watch:
+    """A film and the detectors that watch it: its own and, behind a segment's end, the next segment's.
+
+    Two segments agree on where one's last shot ends and the other's first begins because both ask a detector
+    that saw nothing before the key frame between them: at the first boundary that it finds within SEAM_S,
+    else at the key frame.
+    """
+
+    film: Film
+    limits: media.Limits
+    asset: Mapping[str, Any]
+    eyes: Eyes = field(default_factory=Eyes)
+    over: bool = False
+
+    def __post_init__(self) -> None:
+        self._own = _Ahead(self, self._detector(), 0)
+        self._given = _given(self.asset, self.film.chosen)
+        self._seam: _Ahead | None = None
+        self._open = self.asset["segment_start_pts"] is None
+        self._late = 0
+        self._beyond_end: list[Boundary] = []
+        if not self._open and not self._own.detector.finds:
+            self._open = True
+            self.film.begin(None, "limit")
+        self._every = max(1, int((self.asset["fps"] or _USUAL_FPS) / PICTURES_PER_S))
+
+    def _detector(self) -> Detector:
+        chosen, effort = self.film.chosen, self.film.frames.effort
+        fps = (self.asset["fps"] or _USUAL_FPS) * (_FAST_SHARE if effort == "fast" else 1)
+        return open_detector(chosen.detector, chosen.threshold, effort, fps)
+
+    def look(self, n: int, frame: av.VideoFrame) -> None:
+        """Take the next decoded frame, the n-th that is shown. Raises RowError `too_many_pixels`."""
+        if frame.width * frame.height > self.limits.max_pixels:
+            size = f"{frame.width} x {frame.height} px"
+            raise RowError("too_many_pixels", f"{size}, at most {self.limits.max_pixels} in all")
+        glance, film = self.eyes.glance(frame), self.film
+        film.at.append(n)
+        film.numbers.add(glance)
+        colour = self._pictured(frame, glance)
+        told, end = [*self._own.add(glance, colour), *self._by_time(n)], self.asset["segment_end_pts"]
+        # Behind the segment's end nobody knows yet whose a boundary is.
+        self._beyond_end += [b for b in told if end is not None and film.frames.pts[b.first] >= end]
+        self._take([b for b in told if b not in self._beyond_end])
+        if end is not None and film.frames.pts[n] >= end:
+            self._beyond(n, end, glance, colour)
+
+    def _pictured(self, frame: av.VideoFrame, glance: Glance) -> np.ndarray[Any, Any] | None:
+        """Keep the frame's picture when it may be stored; the detector may want it in any case."""
+        film, count = self.film, len(self.film.at) - 1
+        jumped = glance.change is not None and glance.change > JUMP
+        keeps = jumped or count % self._every == 0
+        if not keeps and not self._own.detector.needs_colour:
+            return None
+        colour = self.eyes.colour(frame, film.chosen.frame_px)
+        if keeps:
+            wants = jumped or count % (self._every * SHARP_OF) == 0
+            luma = self.eyes.sharp(frame, film.chosen.blur_px) if wants else None
+            film.keep(Picture(film.at[-1], count, colour, luma))
+        return colour
+
+    def _by_time(self, n: int) -> list[Boundary]:
+        """Boundaries that a model found before this pass, once the frame behind them is there."""
+        pts, told = self.film.frames.pts, list[Boundary]()
+        while self._given and self._given[0][1] <= pts[n]:
+            first, end, kind = self._given.pop(0)
+            told.append(Boundary(bisect_left(pts, first), bisect_left(pts, end), kind))
+        return told
+
+    def _take(self, boundaries: list[Boundary]) -> None:
+        for boundary in boundaries:
+            if self._open:
+                self.film.cut(boundary)
+                continue
+            self._open = True
+            near = self._near(boundary, self.asset["segment_start_pts"])
+            self.film.begin(boundary if near else None, "limit")
+            if not near:
+                self.film.cut(boundary)
+
+    def _near(self, boundary: Boundary, key_pts: int) -> bool:
+        return (self.film.frames.pts[boundary.first] - key_pts) * self.film.time_base <= SEAM_S
+
+    def _beyond(self, n: int, end: int, glance: Glance, colour: np.ndarray[Any, Any] | None) -> None:
+        """Behind the segment's end: ask the next one's detector where that begins."""
+        if self._seam is None:
+            at = len(self.film.at) - 1
+            self._seam = _Ahead(self, self._detector(), at)
+        self._sewn = self._seam.add(glance, colour)
+        self._late += (self.film.frames.pts[n] - end) * self.film.time_base > SEAM_S
+        self.over = bool(self._sewn) or self._late > LATE_FRAMES or not self._seam.detector.finds
+
+    def rest(self) -> None:
+        """The film, or the segment, is over: tell it what is left, and where it ends."""
+        film, pts = self.film, self.film.frames.pts
+        ends: tuple[int, tuple[str, float | None]] = (len(pts), ("end", None))
+        if self._seam is not None:
+            seam = [*self._sewn, *([] if self.over else self._seam.rest())]
+            ends = (film.at[self._seam.since], ("limit", None))
+            if seam and self._near(seam[0], self.asset["segment_end_pts"]):
+                ends = (seam[0].first, (seam[0].kind, film.taken(seam[0])))
+        self._take([b for b in [*self._beyond_end, *self._own.rest()] if b.end <= ends[0]])
+        if not self._open:
+            film.begin(None, "limit")
+        film.end(*ends)
+
+
+@dataclass
+class _Ahead:
+    """A detector that watches decoded frames from number `since` on, and tells of frames as they are
+    shown."""
+
+    watch: Watch
+    detector: Detector
+    since: int
+
+    def add(self, glance: Glance, colour: np.ndarray[Any, Any] | None) -> list[Boundary]:
+        return [self._shown(b) for b in self.detector.add(glance, colour)]
+
+    def rest(self) -> list[Boundary]:
+        return [self._shown(b) for b in self.detector.rest()]
+
+    def _shown(self, found: Boundary) -> Boundary:
+        """Of a gradual boundary the frames between the last pure one and the first; of a cut between two
+        decoded frames the very place."""
+        at, pts = self.watch.film.at, self.watch.film.frames.pts
+        first, end = found.first + self.since, found.end + self.since
+        before = at[first - 1] + 1 if first else 0
+        after = at[end] if end < len(at) else len(pts)
+        if found.kind == "hard" and before < after:
+            if self.watch.film.frames.effort == "fast":
+                return _refined(self.watch, before, after)
+            return Boundary(after, after, "hard")
+        return Boundary(before, after, found.kind)
+
+
+def _refined(watch: Watch, before: int, after: int) -> Boundary:
+    """The cut between frames `before` - 1 and `after`, which were decoded, by a second look at those between,
+    from the key frame before them on. Where they cannot be decoded alone they are given away."""
+    wanted = watch.film.frames.pts[before - 1 : after + 1]
+    for margin_s in _MARGINS_S:
+        glances: list[Glance] = []
+        with media.open_video(watch.asset["location"], watch.limits) as container:
+            eyes, stream = Eyes(), media.video_stream(container)
+            frames = Frames(container, stream, "exact", wanted[0], margin_s)
+            for _, frame in frames:
+                glances.append(eyes.glance(frame))
+                if len(glances) == len(wanted):
+                    break
+        if frames.pts == wanted:
+            cells = [glance.cells.astype(np.int16) for glance in glances]
+            steps = [float(np.abs(b - a).mean()) for a, b in pairwise(cells)]
+            cut = before + int(np.argmax(steps))
+            return Boundary(cut, cut, "hard")
+    return Boundary(before, after, "hard")
+
+
+def _given(asset: Mapping[str, Any], chosen: SplitShots) -> list[tuple[int, int, str]]:
+    """The boundaries of the model, in ticks; none where another detector watches the frames."""
+    if chosen.detector != "transnet" or not asset["tiny_pts"]:
+        return []
+    times = asset["tiny_pts"]
+    threshold = {} if chosen.threshold is None else {"threshold": chosen.threshold}
+    every = cuts_of(asset["shot_odds"], **threshold)
+    return [(times[b.first], times[b.end], b.kind) for b in every if b.first and b.end < len(times)]
