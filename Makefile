@@ -62,8 +62,10 @@ check: setup ## Format, lint, types, tests: all that CI runs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: setup ## Measure the model stages against bare forward loops (benchmarks/models.py)
+bench: setup ## Measure the model stages against bare forward loops, split and cutting against bare decodes and peers (benchmarks/)
 	@$(BIN)/python -m benchmarks.models
+	@$(BIN)/python -m benchmarks.split
+	@$(BIN)/python -m benchmarks.cutting
 
 gpu-check: ## Check and time the model stages on this machine's GPU; PYTHON needs torch, without Ray or vLLM
 	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu_check
