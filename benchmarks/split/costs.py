@@ -75,4 +75,5 @@ def added(costs: Sequence[Cost]) -> Cost:
 
 def _environment() -> dict[str, str]:
     """One thread for whatever would take all cores, and imports from the project."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENCV_FOR_THREADS_NUM"), "1")
+    return {**os.environ, **one, "PYTHONPATH": str(ROOT)}

@@ -61,12 +61,12 @@ class Detector(Protocol):
         """Whether it ever finds anything."""
         ...
 
-    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]: ...
+    def add(self, glance: Glance, colour: Pixels | None, time_s: float) -> list[Boundary]: ...
 
     def rest(self) -> list[Boundary]: ...
 
 
-def open_detector(name: str, threshold: float | None, effort: str = "exact", fps: float = 25.0) -> Detector:
+def open_detector(name: str, threshold: float | None, effort: str = "exact") -> Detector:
     """`effort` as in `effort.Frames`: of key frames alone only those can be told that show another scene.
     Raises RecipeError for an unknown name, and for a threshold of a detector that has none."""
     if name not in THRESHOLDS:
@@ -75,7 +75,7 @@ def open_detector(name: str, threshold: float | None, effort: str = "exact", fps
     if usual is None and threshold is not None:
         raise RecipeError(f"split.threshold = {threshold}: the detector {name!r} has none; leave it out")
     if name == "reelmix":
-        return Strangers() if effort == "keyframes" else Own(fps)
+        return Strangers() if effort == "keyframes" else Own()
     if name in ("none", "transnet"):
         return Nothing()
     from stages.split.scenes import Scenes
@@ -88,7 +88,7 @@ class Nothing:
 
     needs_colour, finds = False, False
 
-    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]:
+    def add(self, glance: Glance, colour: Pixels | None, time_s: float) -> list[Boundary]:
         return []
 
     def rest(self) -> list[Boundary]:
@@ -105,16 +105,15 @@ class Own:
     """
 
     needs_colour, finds = False, True
-    fps: float = 25.0
     window: Window = field(default_factory=Window)
     _found: list[Boundary] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._gradual, self._fades = Gradual(self.window, self.fps), Fades(self.window)
+        self._gradual, self._fades = Gradual(self.window), Fades(self.window)
 
-    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]:
+    def add(self, glance: Glance, colour: Pixels | None, time_s: float) -> list[Boundary]:
         """Take the next frame."""
-        self.window.add(glance)
+        self.window.add(glance, time_s)
         n = self.window.count - 1 - LATE
         if n < 0:
             return []
@@ -153,9 +152,9 @@ class Strangers:
     needs_colour, finds = False, True
     window: Window = field(default_factory=Window)
 
-    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]:
+    def add(self, glance: Glance, colour: Pixels | None, time_s: float) -> list[Boundary]:
         """Take the next frame."""
-        self.window.add(glance)
+        self.window.add(glance, time_s)
         n = self.window.count - 1
         pair = (n - 1, n)
         if not n or alike(*map(self.window.grid, pair)) > STRANGE:

@@ -12,6 +12,7 @@ import numpy as np
 from stages.split.alike import alike, moved
 from stages.split.fades import EMPTY
 from stages.split.window import ALL_CELLS, FRAMES, Pixels, Window
+from stages.split.wipes import PAD, is_wipe, swept
 
 # Lengths of span that are looked at, in frames; a transition is found by the lengths near its own.
 LENGTHS = (6, 10, 16, 24, 36, 54)
@@ -37,11 +38,9 @@ WEIGHTS = {
     "alike": -19.78,
     "moved": -1.41,
 }
-LEAST_ODDS = 2.0
+LEAST_ODDS = 1.5
 # The ends of a ramp are followed while it has this share of its mean pace, by so many frames at most.
-SLOW, SLOW_WIPE, _FARTHEST = 0.25, 0.15, 12
-# In a wipe most cells that change much are at either end of their way; in a dissolve at most six in ten are.
-WIPE_SHARE, _FAR_CELL, _FEW_CELLS = 0.63, 16.0, 20
+SLOW, _FARTHEST = 0.25, 12
 
 
 @dataclass(frozen=True)
@@ -60,14 +59,12 @@ class Gradual:
     """Finds transitions in a window; `add` is told of each frame once it is known whether it is a cut."""
 
     window: Window
-    fps: float
     since: int = 0
     seen: int = 0
     _spans: list[Span] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        longest = max(LENGTHS[1], LONGEST_S * self.fps)
-        self._far = {length: [0.0] * FRAMES for length in LENGTHS if length <= longest}
+        self._far = {length: [0.0] * FRAMES for length in LENGTHS}
 
     def add(self, n: int, cut: bool) -> Iterator[tuple[int, int]]:
         """Frame n is known, and whether a cut stands before it. Yields transitions that became certain, as
@@ -102,6 +99,8 @@ class Gradual:
         first, half, series = last - length, length // 2, self._far[length]
         far = series[last % FRAMES]
         if first < self.since or far < LEAST_FAR:
+            return
+        if length > LENGTHS[1] and self.window.seconds(first, last) > LONGEST_S:
             return
         low, high = max(self.since + length, last - half), min(end, last + half + 1)
         if any(series[n % FRAMES] >= far for n in range(low, last)):
@@ -179,8 +178,7 @@ def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
     """The frames [first, end) that are neither all of the old shot nor all of the new one.
 
     The share of the way that each frame has gone is fitted by a straight ramp; where it goes on beyond, if
-    only slowly, the span does too. A wipe's ends are small corners: they are followed further, and one frame
-    more is given away.
+    only slowly, the span does too. Of a wipe the ends are when its front enters and leaves the picture.
     """
     room = max(8, span.last - span.first)
     from_, to = max(span.low, span.first - room, window.oldest), min(high - 1, span.last + room)
@@ -189,35 +187,24 @@ def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
     old, new = cells[max(0, at - 2) : at + 1].mean(0), cells[end : end + 3].mean(0)
     way = new - old
     gone = np.clip((cells - old) @ way / max(1e-6, float(way @ way)), -0.3, 1.3)
-    ramp = _ramp(gone, at, end)
     pace = np.convolve(np.diff(gone), np.full(3, 1 / 3), "same")
-    first, last = _followed(pace, *ramp, SLOW)
-    if _is_wipe(cells[max(0, first - 1) : last + 2]):
-        first, last = _followed(pace, *ramp, SLOW_WIPE)
-        first, last = max(0, first - 1), min(len(cells) - 1, last + 1)
-    return from_ + first + 1, from_ + max(last, first + 1)
+    first, last = _followed(pace, *_ramp(gone, at, end))
+    first, stop = first + 1, max(last, first + 1)
+    if is_wipe(cells[max(0, first - 1) : stop + 1]):
+        begin = max(0, first - PAD)
+        first, stop = (begin + n for n in swept(cells[begin : stop + PAD], first - begin, stop - begin))
+    return from_ + first, from_ + stop
 
 
-def _followed(pace: Pixels, first: int, last: int, least: float) -> tuple[int, int]:
-    """The ramp made longer at both ends, as long as there is so large a share of its mean pace."""
-    slow = least / (last - first)
+def _followed(pace: Pixels, first: int, last: int) -> tuple[int, int]:
+    """The ramp made longer at both ends, as long as there is some share of its mean pace."""
+    slow = SLOW / (last - first)
     begin, end = max(0, first - _FARTHEST), min(len(pace), last + _FARTHEST)
     while first > begin and pace[first - 1] > slow:
         first -= 1
     while last < end and pace[last] > slow:
         last += 1
     return first, last
-
-
-def _is_wipe(cells: Pixels) -> bool:
-    """Whether cells between the first and the last frame are mostly all old or all new, few in between."""
-    way = cells[-1] - cells[0]
-    far = np.abs(way) > _FAR_CELL
-    if np.count_nonzero(far) < _FEW_CELLS:
-        return False
-    between = cells[[len(cells) * n // 4 for n in (1, 2, 3)]][:, far]
-    gone = (between - cells[0][far]) / way[far]
-    return float(((gone < 0.2) | (gone > 0.8)).mean()) > WIPE_SHARE
 
 
 def _ramp(gone: Pixels, first: int, last: int) -> tuple[int, int]:

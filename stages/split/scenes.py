@@ -28,7 +28,7 @@ class Scenes:
     def __init__(self, name: str, threshold: float) -> None:
         self._detector, self._count = _made(name, threshold), 0
 
-    def add(self, glance: Glance, colour: Pixels | None) -> list[Boundary]:
+    def add(self, glance: Glance, colour: Pixels | None, time_s: float) -> list[Boundary]:
         """Take the next frame by its small BGR picture."""
         assert colour is not None
         at = FrameTimecode(self._count, fps=_RATE)

@@ -38,6 +38,8 @@ SEAM_S = 30
 _USUAL_FPS = 25.0
 # How far before a frame a second look begins, if need be: not every container can be sought exactly.
 _MARGINS_S = (0.0, 4.0, 15.0)
+# How far before a frame a second look begins, if need be: not every container can be sought exactly.
+_MARGINS_S = (0.0, 4.0, 15.0)
 # About as many of the frames are decoded where B-frames are left out.
 _FAST_SHARE = 0.4
 
@@ -118,9 +120,8 @@ class Watch:
         self._every = max(1, int((self.asset["fps"] or _USUAL_FPS) / PICTURES_PER_S))
 
     def _detector(self) -> Detector:
-        chosen, effort = self.film.chosen, self.film.frames.effort
-        fps = (self.asset["fps"] or _USUAL_FPS) * (_FAST_SHARE if effort == "fast" else 1)
-        return open_detector(chosen.detector, chosen.threshold, effort, fps)
+        chosen = self.film.chosen
+        return open_detector(chosen.detector, chosen.threshold, self.film.frames.effort)
 
     def look(self, n: int, frame: av.VideoFrame) -> None:
         """Take the next decoded frame, the n-th that is shown. Raises RowError `too_many_pixels`."""
@@ -208,7 +209,9 @@ class _Ahead:
     since: int
 
     def add(self, glance: Glance, colour: np.ndarray[Any, Any] | None) -> list[Boundary]:
-        return [self._shown(b) for b in self.detector.add(glance, colour)]
+        film = self.watch.film
+        time_s = float(film.frames.pts[-1] * film.time_base)
+        return [self._shown(b) for b in self.detector.add(glance, colour, time_s)]
 
     def rest(self) -> list[Boundary]:
         return [self._shown(b) for b in self.detector.rest()]

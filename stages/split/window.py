@@ -25,9 +25,10 @@ class Window:
         self._contrast = [0.0] * FRAMES
         self._steps = [0.0] * FRAMES
         self._nearest = [0.0] * FRAMES
+        self._times_s = [0.0] * FRAMES
 
-    def add(self, glance: Glance) -> None:
-        """Take the next frame."""
+    def add(self, glance: Glance, time_s: float) -> None:
+        """Take the next frame, shown at this time."""
         at = self.count % FRAMES
         self._grids[at], self._cells[at], self._contrast[at] = glance.grid, glance.cells, glance.contrast
         before = self._cells[at - 1] if self.count else glance.cells
@@ -35,6 +36,7 @@ class Window:
         chroma = cv2.norm(before[LUMA_CELLS:], glance.cells[LUMA_CELLS:], cv2.NORM_L1)
         self._steps[at] = luma / LUMA_CELLS + 2 * chroma / (ALL_CELLS - LUMA_CELLS)
         self._nearest[at] = (luma + chroma) / ALL_CELLS
+        self._times_s[at] = time_s
         self.count += 1
 
     @property
@@ -56,6 +58,10 @@ class Window:
     def step(self, n: int) -> float:
         """How far frame n is from the one before: mean luma difference plus twice the chroma's, in levels."""
         return self._steps[n % FRAMES]
+
+    def seconds(self, first: int, last: int) -> float:
+        """How much later frame `last` is shown than frame `first`."""
+        return self._times_s[last % FRAMES] - self._times_s[first % FRAMES]
 
     def jump(self, first: int, last: int) -> float:
         """The largest `far` of two neighbours among frames `first` to `last`."""

@@ -75,11 +75,11 @@ def glances(frames: Iterable[Pixels]) -> Iterator[Glance]:
         yield eyes.glance(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuv420p"))
 
 
-def window(frames: Iterable[Pixels]) -> Window:
+def window(frames: Iterable[Pixels], rate: float = 25.0) -> Window:
     """All of these pictures, at most 512, in a window."""
     made = Window()
     for glance in glances(frames):
-        made.add(glance)
+        made.add(glance, made.count / rate)
     return made
 
 

@@ -30,13 +30,14 @@ def seen(film: Film) -> Seen:
 
 
 def found(detector: Detector, frames: Seen) -> list[Boundary]:
-    told = [b for glance, colour in frames for b in detector.add(glance, colour)]
+    told = [b for n, (glance, colour) in enumerate(frames) for b in detector.add(glance, colour, n / 25)]
     return [*told, *detector.rest()]
 
 
 def ours(film: Film) -> list[Boundary]:
     detector = open_detector("reelmix", None)
-    told = [b for glance in glances(film.frames(SIZE)) for b in detector.add(glance, None)]
+    seen = enumerate(glances(film.frames(SIZE)))
+    told = [b for n, glance in seen for b in detector.add(glance, None, n / 25)]
     return [*told, *detector.rest()]
 
 
@@ -90,7 +91,7 @@ def test_boundaries_are_told_in_time() -> None:
     film = plan([40, 300], [slow("dissolve", 16)], seed=5)
     detector, late = open_detector("reelmix", None), list[int]()
     for n, glance in enumerate(glances(film.frames((96, 54)))):
-        late += [n - b.end for b in detector.add(glance, None)]
+        late += [n - b.end for b in detector.add(glance, None, n / 25)]
     assert [] == detector.rest()
     assert 1 == len(late) and 0 <= late[0] <= LATE_FRAMES
 
@@ -157,7 +158,7 @@ def test_of_key_frames_alone() -> None:
     moved = [np.roll(frames[0], 6, 1), *frames]
     detector = open_detector("reelmix", None, "keyframes")
     assert [Boundary(4, 4, "hard")] == [
-        b for g in glances(moved) for b in detector.add(g, None)
+        b for n, g in enumerate(glances(moved)) for b in detector.add(g, None, float(n))
     ] + detector.rest()
 
 

@@ -10,9 +10,9 @@ from stages.split.window import Window
 from tests.stages.split.drawn import CUT, SIZE, plan, slow, window
 
 
-def spans(seen: Window, *, fps: float = 25.0, cuts: tuple[int, ...] = ()) -> list[tuple[int, int]]:
+def spans(seen: Window, *, cuts: tuple[int, ...] = ()) -> list[tuple[int, int]]:
     """Of all frames of a window."""
-    finder = Gradual(seen, fps)
+    finder = Gradual(seen)
     found = [span for n in range(seen.count) for span in finder.add(n, n in cuts)]
     return [*found, *finder.rest()]
 
@@ -65,7 +65,7 @@ def test_a_cut_is_no_transition() -> None:
 def test_a_transition_is_told_before_the_film_is_over() -> None:
     """Once nothing that comes later can join it."""
     seen = window(plan([40, 150], [slow("dissolve", 12)], seed=5).frames(SIZE))
-    finder = Gradual(seen, 25.0)
+    finder = Gradual(seen)
     told = [n for n in range(seen.count) if [*finder.add(n, False)]]
     assert 1 == len(told) and 52 < told[0] < 52 + 100
     assert [] == [*finder.rest()]
@@ -74,9 +74,9 @@ def test_a_transition_is_told_before_the_film_is_over() -> None:
 def test_at_a_low_rate_only_short_spans_are_transitions() -> None:
     """What takes longer than two seconds to become another picture is no transition: 48 frames of four a
     second are twelve."""
-    seen = window(plan([50, 50], [slow("dissolve", 48)], seed=2).frames(SIZE))
-    assert [] != spans(seen)
-    assert [] == spans(seen, fps=4.0)
+    film = plan([50, 50], [slow("dissolve", 48)], seed=2)
+    assert [] != spans(window(film.frames(SIZE)))
+    assert [] == spans(window(film.frames(SIZE), rate=4.0))
 
 
 def test_between_two_empty_pictures_is_nothing() -> None:

@@ -25,9 +25,10 @@ def test_a_cut_is_found_at_its_frame(seed: int) -> None:
     assert [30, 55] == cuts(plan([30, 25, 30], [CUT, CUT], seed=seed))
 
 
-def test_shots_of_five_frames_are_kept() -> None:
+def test_very_short_shots_are_kept() -> None:
     """Cuts that are neighbours' neighbours do not hide each other."""
     assert [20, 25, 30, 35] == cuts(plan([20, 5, 5, 5, 20], [CUT] * 4))
+    assert [20, 23, 26, 29] == cuts(plan([20, 3, 3, 3, 20], [CUT] * 4))
 
 
 def test_a_cut_is_certain_three_frames_later() -> None:

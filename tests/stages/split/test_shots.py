@@ -15,7 +15,7 @@ from manifests.errors import RecipeError
 from manifests.ids import clip_id
 from stages.split.effort import Effort
 from stages.split.shots import SplitByModel, SplitShots
-from tests.stages.split.drawn import Pixels, encoded, gapless, places, scenes, shows, split
+from tests.stages.split.drawn import Pixels, encoded, gapless, places, scenes, shows, split, split_here
 
 THREE = [1] * 30 + [2] * 40 + [3] * 26
 
@@ -53,11 +53,20 @@ def test_a_long_clip_has_eight_frames(tmp_path: Path) -> None:
 
 
 def test_very_short_shots_have_frames(tmp_path: Path) -> None:
-    """Where everything changes at once a picture is taken, so that a shot of five frames is seen, too."""
-    clips = split(encoded(tmp_path / "a.mp4", scenes([1] * 22 + [2] * 5 + [3] * 5 + [4] * 20)))
-    assert [22, 5, 5, 20] == [c["frame_count"] for c in clips]
+    """Where everything changes at once a picture is taken, so that a shot of three frames is seen, too."""
+    path = encoded(tmp_path / "a.mp4", scenes([1] * 21 + [2] * 3 + [3] * 3 + [4] * 20))
+    clips = split(path, SplitShots(min_shot_s=0.0))
+    assert [21, 3, 3, 20] == [c["frame_count"] for c in clips]
     for number, clip in enumerate(clips, 1):
         assert clip["frames"] and all(shows(picture, number) for picture in pictures(clip))
+
+
+def test_a_short_shot_between_long_ones_has_frames(tmp_path: Path) -> None:
+    """The pictures of a long shot are thinned out, those of its neighbours are not."""
+    path = encoded(tmp_path / "a.mp4", scenes([1] * 400 + [2] * 20 + [3] * 300), preset="veryfast")
+    clips = split_here(path)
+    assert [400, 20, 300] == [c["frame_count"] for c in clips]
+    assert 4 <= len(clips[1]["frames"])
 
 
 def test_a_remux_has_equal_content(tmp_path: Path) -> None:
@@ -108,11 +117,12 @@ def test_one_frame_is_a_clip(tmp_path: Path) -> None:
     assert (1, 1, None) == (clip["frame_count"], len(clip["frames"]), clip["motion"])
 
 
-def test_clips_of_an_avi_can_be_cut(tmp_path: Path) -> None:
+@pytest.mark.parametrize("b_frames", ["0", "2"])
+def test_clips_of_an_avi_can_be_cut(tmp_path: Path, b_frames: str) -> None:
     """AVI has no presentation times; split and pack agree on when its frames are shown."""
     from stages.pack.cut import CutMedia
 
-    path = encoded(tmp_path / "a.avi", scenes(THREE), codec="mpeg4")
+    path = encoded(tmp_path / "a.avi", scenes(THREE), codec="mpeg4", bf=b_frames)
     clips = split(path)
     assert [30, 40, 26] == [c["frame_count"] for c in clips]
     location = {"path": str(path), "offset": None, "size": None}
