@@ -119,6 +119,10 @@ class Frames:
 
     def _pass(self, waiting: list[tuple[int, int]], upto: int | None) -> None:
         """Note the times of frames shown up to this one, or of all that wait."""
+        if upto is not None and not self.pts:
+            # Shown before the first picture that can be decoded: nobody will ever see them.
+            while waiting and waiting[0][0] < upto:
+                heapq.heappop(waiting)
         before = len(self.pts)
         while waiting and (upto is None or waiting[0][0] <= upto):
             self._add(*heapq.heappop(waiting))

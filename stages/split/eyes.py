@@ -40,7 +40,7 @@ BLACK_LUMA = 0.10
 class Glance:
     """What is known of one frame at once. `grid` (36, 64) and `cells` (864 values: luma 18 x 32, chroma 2 x 9
     x 16) are 8-bit averages; `luma_mean` and `change` are shares of the full range, `change` (against the
-    frame before) null where that is unknown; `contrast` is the standard deviation of the grid without its
+    frame before) null for the first; `contrast` is the standard deviation of the grid without its
     margin, in levels."""
 
     grid: Pixels
@@ -84,9 +84,9 @@ class Eyes:
         )
 
     def _change(self, luma: Pixels, scale: int) -> float | None:
-        """Mean absolute difference from the frame before; unknown where a stream changes its size."""
+        """Mean absolute difference from the frame before."""
         before, self._before = self._before, luma
-        if before is None or before.shape != luma.shape:
+        if before is None:
             return None
         return float(cv2.norm(luma, before, cv2.NORM_L1)) / luma.size / scale
 

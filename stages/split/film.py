@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -18,18 +19,22 @@ if TYPE_CHECKING:
     from stages.split.shots import SplitShots
 
 
+# Chunks are made so many at a time.
+_BATCH = 16
 # Frames of a clip that blur is judged on: one for every so many seconds, at most so many.
 BLUR_EVERY_S, BLUR_FRAMES = 2.0, 3
 
 
 @dataclass(frozen=True)
 class Shot:
-    """Frames [first, end), the kinds of the boundaries, and the seconds that they take away at each end."""
+    """Frames [first, end), the kinds of the boundaries, the seconds that they take away at each end, and the
+    frame from which on clips are still to be made."""
 
     first: int
     end: int
     kinds: tuple[str, str]
     taken_s: tuple[float | None, float | None]
+    made: int = 0
 
 
 @dataclass
@@ -46,7 +51,9 @@ class Film:
     numbers: FrameMeasures = field(default_factory=FrameMeasures)
     reel: Reel = field(default_factory=lambda: Reel(LATE_FRAMES))
     clips: list[dict[str, Any]] = field(default_factory=list)
+    fetch: Callable[[int], Picture | None] = lambda frame: None
     begun: int = 0
+    _made: int = 0
     _starts: tuple[str, float | None] = ("start", None)
     _waiting: Shot | None = None
 
@@ -58,8 +65,21 @@ class Film:
 
     def keep(self, picture: Picture) -> None:
         """Take a picture that may be stored."""
-        pts = self.frames.pts
-        self.reel.add(picture, 1 + int((pts[picture.frame] - pts[self.begun]) / self.rules.most))
+        pts, since = self.frames.pts, max(self.begun, self._made)
+        if self.rules.chunk:
+            clips = 1 + (picture.frame - since) // (self.rules.chunk - self.rules.overlap)
+        else:
+            clips = 1 + int((pts[picture.frame] - pts[self.begun]) / self.rules.most)
+        self.reel.add(picture, clips)
+
+    def advance(self) -> None:
+        """Make the chunks of the open shot that no boundary can touch any more: it may be hours long."""
+        chunk, late = self.rules.chunk, 1 + LATE_FRAMES
+        if not chunk or len(self.at) <= late or self.at[-late] - max(self.begun, self._made) < _BATCH * chunk:
+            return
+        self._finish(
+            Shot(self.begun, self.at[-late], (self._starts[0], ""), (self._starts[1], None), self._made)
+        )
 
     def begin(self, boundary: Boundary | None, kind: str) -> None:
         """The first shot begins behind this boundary, or with the first frame, for this reason."""
@@ -87,21 +107,26 @@ class Film:
             if before and times[last] - times[self.begun] < self.rules.least:
                 self._waiting = None
                 self.begun, self._starts = before.first, (before.kinds[0], before.taken_s[0])
+                self._made = before.made
             self._close(last, ends)
         if self._waiting:
             self._finish(self._waiting)
 
     def _close(self, end: int, ends: tuple[str, float | None]) -> None:
         done, (starts, taken) = self._waiting, self._starts
-        self._waiting = Shot(self.begun, end, (starts, ends[0]), (taken, ends[1]))
+        self._waiting = Shot(self.begun, end, (starts, ends[0]), (taken, ends[1]), self._made)
+        self._made = 0
         if done:
             self._finish(done)
 
     def _finish(self, shot: Shot) -> None:
-        times = self._times()
+        """Make clips of a shot, of an open one those that end before it does."""
+        times, closed = self._times(), bool(shot.kinds[1])
         for span in self.rules.clips(shot.first, shot.end, shot.kinds, times):
-            self.clips.append({**self._place(span, shot, times), **self._measured(span)})
-        self.reel.forget(shot.end)
+            if span.first >= shot.made and (closed or span.end < shot.end):
+                self.clips.append({**self._place(span, shot, times), **self._measured(span)})
+                self._made = self._made if closed else span.first + 1
+        self.reel.forget(shot.end if closed else self._made)
 
     def _times(self) -> list[int]:
         """When frames are shown, and when the last one ends."""
@@ -131,7 +156,7 @@ class Film:
     def _measured(self, span: Span) -> dict[str, Any]:
         """A clip's measures and stored frames."""
         first, end = (bisect.bisect_left(self.at, n) for n in (span.first, span.end))
-        every = self.reel.within(span.first, span.end)
+        every = self.reel.within(span.first, span.end) or self._fetched(span)
         kept = pictures.chosen(every, span.first, span.end, self.chosen.frames_per_clip)
         times = self._times()
         seconds = float((times[span.end] - times[span.first]) * self.time_base)
@@ -147,6 +172,11 @@ class Film:
             "content_hash": self._content_hash(span, self.numbers.digests[first:end]),
             "frames": [self._stored(picture) for picture in kept],
         }
+
+    def _fetched(self, span: Span) -> list[Picture]:
+        """A picture of the clip's middle by a second look, where none was taken on the way."""
+        picture = self.fetch((span.first + span.end) // 2)
+        return [] if picture is None else [picture]
 
     def _content_hash(self, span: Span, digests: list[bytes]) -> str:
         shape = f"{self.shape} turned {self.rotation}"

@@ -36,7 +36,7 @@ class FrameMeasures:
     digests: list[bytes] = field(default_factory=list)
 
     def add(self, glance: Glance) -> None:
-        """Take the next frame. Where a stream changes its size, the change from frame to frame is unknown."""
+        """Take the next frame; the change of the first is unknown."""
         self.luma.append(glance.luma_mean)
         self.black.append(glance.black_share >= BLACK_PIXELS)
         self.change.append(math.nan if glance.change is None else glance.change)

@@ -85,6 +85,7 @@ class Reel:
         """Let go of pictures before a frame."""
         while len(self.shots) > 1 and self.shots[1].first <= before:
             self.shots.pop(0)
+        self.shots[0].held = [picture for picture in self.shots[0].held if picture.frame >= before]
 
 
 def chosen(pictures: Sequence[Picture], first: int, end: int, count: int) -> list[Picture]:

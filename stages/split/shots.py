@@ -134,7 +134,9 @@ def measure(limits: Limits, *, asset: Mapping[str, Any], settings: Mapping[str, 
     film = run_through(limits, asset, chosen)
     _whole(film.seconds, asset["duration_s"])
     base, id_ = film.time_base, asset["asset_id"]
-    effort = "exact" if film.frames.complete else film.frames.effort
+    effort = film.frames.effort
+    if effort == "fast" and film.frames.complete:
+        effort = "exact"
     of_all = {"time_base": f"{base.numerator}/{base.denominator}", "effort": effort}
     rows = [{"id": clip_id(id_, clip["start_pts"], clip["end_pts"]), **of_all, **clip} for clip in film.clips]
     return columns.table(rows, WRITES)

@@ -4,11 +4,11 @@ go."""
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
     from stages.split.shots import SplitShots
 
+T = TypeVar("T")
 # Two copies of one stream in containers of other time bases differ by rounding to milliseconds at most.
 _ROUNDING_S = Fraction(2, 1000)
 # Pictures that may be stored are taken so often, and where so large a share of the range changes at once.
 PICTURES_PER_S, JUMP = 5, 0.06
 # Of so many pictures one comes with the larger luma that blur is judged on.
-SHARP_OF = 5
+SHARP_OF = 2
 # So long behind a segment's end its last shot may go on; then it ends where the segment does.
 SEAM_S = 30
-_USUAL_FPS = 25.0
 # How far before a frame a second look begins, if need be: not every container can be sought exactly.
 _MARGINS_S = (0.0, 4.0, 15.0)
 # How far before a frame a second look begins, if need be: not every container can be sought exactly.
@@ -117,7 +117,9 @@ class Watch:
         if not self._open and not self._own.detector.finds:
             self._open = True
             self.film.begin(None, "limit")
-        self._every = max(1, int((self.asset["fps"] or _USUAL_FPS) / PICTURES_PER_S))
+        self._due: Fraction | int | None = None
+        self._since_sharp = 0
+        self.film.fetch = lambda frame: _picture(self, frame)
 
     def _detector(self) -> Detector:
         chosen = self.film.chosen
@@ -136,21 +138,25 @@ class Watch:
         # Behind the segment's end nobody knows yet whose a boundary is.
         self._beyond_end += [b for b in told if end is not None and film.frames.pts[b.first] >= end]
         self._take([b for b in told if b not in self._beyond_end])
+        film.advance()
         if end is not None and film.frames.pts[n] >= end:
             self._beyond(n, end, glance, colour)
 
     def _pictured(self, frame: av.VideoFrame, glance: Glance) -> np.ndarray[Any, Any] | None:
         """Keep the frame's picture when it may be stored; the detector may want it in any case."""
-        film, count = self.film, len(self.film.at) - 1
+        film, at = self.film, self.film.frames.pts[self.film.at[-1]]
         jumped = glance.change is not None and glance.change > JUMP
-        keeps = jumped or count % self._every == 0
+        keeps = jumped or self._due is None or at >= self._due
         if not keeps and not self._own.detector.needs_colour:
             return None
         colour = self.eyes.colour(frame, film.chosen.frame_px)
         if keeps:
-            wants = jumped or count % (self._every * SHARP_OF) == 0
+            self._due = at + Fraction(1, PICTURES_PER_S) / film.time_base
+            self._since_sharp = 0 if jumped else (self._since_sharp + 1) % SHARP_OF
+            every = film.rules.chunk or film.frames.effort == "keyframes"
+            wants = every or self._since_sharp == 0
             luma = self.eyes.sharp(frame, film.chosen.blur_px) if wants else None
-            film.keep(Picture(film.at[-1], count, colour, luma))
+            film.keep(Picture(film.at[-1], len(film.at) - 1, colour, luma))
         return colour
 
     def _by_time(self, n: int) -> list[Boundary]:
@@ -231,24 +237,44 @@ class _Ahead:
 
 
 def _refined(watch: Watch, before: int, after: int) -> Boundary:
-    """The cut between frames `before` - 1 and `after`, which were decoded, by a second look at those between,
-    from the key frame before them on. Where they cannot be decoded alone they are given away."""
-    wanted = watch.film.frames.pts[before - 1 : after + 1]
+    """The cut between frames `before` - 1 and `after`, which were decoded, by a second look at those between.
+    Where they cannot be decoded alone they are given away."""
+    glances = _again(watch, before - 1, after + 1, Eyes().glance)
+    if not glances:
+        return Boundary(before, after, "hard")
+    cells = [glance.cells.astype(np.int16) for glance in glances]
+    steps = [float(np.abs(b - a).mean()) for a, b in pairwise(cells)]
+    cut = before + int(np.argmax(steps))
+    return Boundary(cut, cut, "hard")
+
+
+def _picture(watch: Watch, n: int) -> Picture | None:
+    """Frame n as a picture, by a second look."""
+    chosen, eyes = watch.film.chosen, Eyes()
+
+    def take(frame: av.VideoFrame) -> Picture:
+        colour, luma = eyes.colour(frame, chosen.frame_px), eyes.sharp(frame, chosen.blur_px)
+        return Picture(n, 0, colour.copy(), luma.copy())
+
+    return next(iter(_again(watch, n, n + 1, take)), None)
+
+
+def _again(watch: Watch, first: int, end: int, take: Callable[[av.VideoFrame], T]) -> list[T]:
+    """What is taken of frames [first, end), decoded from the key frame before them on; nothing where they
+    cannot be found so."""
+    wanted = watch.film.frames.pts[first:end]
     for margin_s in _MARGINS_S:
-        glances: list[Glance] = []
+        made: list[T] = []
         with media.open_video(watch.asset["location"], watch.limits) as container:
-            eyes, stream = Eyes(), media.video_stream(container)
+            stream = media.video_stream(container)
             frames = Frames(container, stream, "exact", wanted[0], margin_s)
             for _, frame in frames:
-                glances.append(eyes.glance(frame))
-                if len(glances) == len(wanted):
+                made.append(take(frame))
+                if len(made) == len(wanted):
                     break
         if frames.pts == wanted:
-            cells = [glance.cells.astype(np.int16) for glance in glances]
-            steps = [float(np.abs(b - a).mean()) for a, b in pairwise(cells)]
-            cut = before + int(np.argmax(steps))
-            return Boundary(cut, cut, "hard")
-    return Boundary(before, after, "hard")
+            return made
+    return []
 
 
 def _given(asset: Mapping[str, Any], chosen: SplitShots) -> list[tuple[int, int, str]]:

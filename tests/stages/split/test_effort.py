@@ -14,7 +14,6 @@ from stages.split.film import Film
 from stages.split.measures import FrameMeasures
 from tests.stages.split.drawn import (
     CUT,
-    SIZE,
     Pixels,
     encoded,
     gapless,
@@ -26,12 +25,13 @@ from tests.stages.split.drawn import (
     watched,
 )
 
+SIZE = (128, 72)
 FILM = plan([40, 33, 50, 41, 60, 37], [CUT] * 5, seed=5)
 CUTS = [40, 73, 123, 164, 224]
 # Cuts are not told to the encoder, so that they fall between frames that fast decodes.
-B_FRAMES = {"x264-params": "scenecut=0:bframes=3:keyint=120"}
+B_FRAMES = {"x264-params": "scenecut=0:bframes=3:b-adapt=0:keyint=120"}
 NO_B_FRAMES = {"x264-params": "scenecut=0:bframes=0:keyint=120"}
-X265 = {"x265-params": "log-level=error:scenecut=0:bframes=3:keyint=30"}
+X265 = {"x265-params": "log-level=error:scenecut=0:bframes=3:b-adapt=0:keyint=30"}
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ def starts(film: Film) -> list[int]:
         ("a.mkv", "libx264", B_FRAMES),
         ("a.ts", "libx264", B_FRAMES),
         ("a.flv", "libx264", B_FRAMES),
-        ("open.mp4", "libx264", {"x264-params": "scenecut=0:bframes=3:keyint=30:open-gop=1"}),
+        ("open.mp4", "libx264", {"x264-params": "scenecut=0:bframes=3:b-adapt=0:keyint=30:open-gop=1"}),
         ("b.mp4", "libx265", X265),
         ("c.mp4", "libsvtav1", {"g": "60", "preset": "12", "svtav1-params": "lp=1"}),
         ("d.mp4", "mpeg4", {"bf": "2", "g": "30"}),
@@ -162,7 +162,7 @@ def test_keyframes_of_one_scene_are_one_clip(tmp_path: Path) -> None:
     [
         ("a.avi", "mpeg4", {"g": "30"}),
         ("a.mpg", "mpeg2video", {"bf": "2", "g": "30"}),
-        ("a.mp4", "libx264", {"x264-params": "scenecut=0:bframes=3:keyint=30:open-gop=1"}),
+        ("a.mp4", "libx264", {"x264-params": "scenecut=0:bframes=3:b-adapt=0:keyint=30:open-gop=1"}),
     ],
 )
 def test_without_times_in_order_every_effort_is_exact(
@@ -170,7 +170,7 @@ def test_without_times_in_order_every_effort_is_exact(
 ) -> None:
     """AVI and MPEG program streams do not say when a frame is shown; a decoder of key frames alone may hand
     them out in another order."""
-    path = encoded(tmp_path / name, pictures[:140], codec=codec, rate=25, **options)
+    path = encoded(tmp_path / name, pictures[:90], codec=codec, rate=25, **options)
     exact, other = split_here(path), split_here(path, effort=effort)
     if effort == "fast" and name == "a.mp4":
         assert {"fast"} == {row["effort"] for row in other}

@@ -56,8 +56,8 @@ def piecewise(path: Path, pieces: Sequence[dict[str, Any]], **settings: Any) -> 
 
 @pytest.fixture(scope="module")
 def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Six minutes of 720 frames and some forty shots."""
-    return film(tmp_path_factory.mktemp("long") / "a.mkv", lengths(1, 720))
+    """Five minutes of 600 frames and some thirty shots."""
+    return film(tmp_path_factory.mktemp("long") / "a.mkv", lengths(1, 600))
 
 
 def test_segments_begin_at_key_frames(long: Path) -> None:
@@ -66,10 +66,10 @@ def test_segments_begin_at_key_frames(long: Path) -> None:
         keys = [packet.pts for packet in container.demux(video=0) if packet.is_keyframe]
     found = cut(long, 75.0)
     starts, stops = [s["segment_start_pts"] for s in found], [s["segment_end_pts"] for s in found]
-    assert [None, 80_000, 160_000, 240_000] == starts
+    assert [None, 80_000, 160_000] == starts
     assert starts[1:] == stops[:-1] and None is stops[-1]
     assert set(starts[1:]) <= set(keys)
-    assert [80.0, 80.0, 80.0, 120.0] == [s["duration_s"] for s in found]
+    assert [80.0, 80.0, 140.0] == [s["duration_s"] for s in found]
     assert [segment_id("a" * 32, start or 0) for start in starts] == [s["id"] for s in found]
 
 
@@ -78,7 +78,7 @@ def test_segment_by_segment_is_the_whole(long: Path, effort: str) -> None:
     """Where a boundary follows within half a minute: the same clips, ids, measures and pictures."""
     whole = split_here(long, facts=FACTS, effort=effort)
     parts = piecewise(long, cut(long), effort=effort)
-    assert 5 < len(cut(long)) < len(whole)
+    assert 4 < len(cut(long)) < len(whole)
     assert [c["id"] for c in whole] == [c["id"] for c in parts]
     assert places(whole) == places(parts)
     for one, other in zip(whole, parts, strict=True):
@@ -90,21 +90,20 @@ def test_segment_by_segment_is_the_whole(long: Path, effort: str) -> None:
         assert all(other["start_pts"] <= f["pts"] < other["end_pts"] for f in other["frames"])
 
 
-@pytest.mark.parametrize("seed", [2, 3])
-@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+@pytest.mark.parametrize(("name", "seed"), [("a.mp4", 2), ("a.mkv", 3)])
 def test_no_frame_is_lost_or_doubled(tmp_path: Path, seed: int, name: str) -> None:
     """Whatever is cut where: the clips of all segments lie one behind the other."""
-    path = film(tmp_path / name, lengths(seed, 480), bf="3" if seed == 2 else "0")
+    path = film(tmp_path / name, lengths(seed, 360), bf="3" if seed == 2 else "0")
     parts = piecewise(path, cut(path))
     assert gapless(parts)
-    assert 480 == sum(c["frame_count"] for c in parts)
+    assert 360 == sum(c["frame_count"] for c in parts)
     assert {c["id"] for c in split_here(path, facts=FACTS)} == {c["id"] for c in parts}
 
 
-@pytest.mark.parametrize("near", [-3, -1, 0, 1, 2, 5])
+@pytest.mark.parametrize("near", [-2, 0, 1, 5])
 def test_a_cut_beside_the_seam(tmp_path: Path, near: int) -> None:
     """Just before, at, and just behind the key frame between two segments: each boundary counts once."""
-    shots = [100, 20 + near, 30 - near, 10, 80, 40]
+    shots = [100, 20 + near, 30 - near, 10, 60, 30]
     path = film(tmp_path / "a.mkv", shots)
     pieces = cut(path)
     assert [None, 60_000] == [p["segment_start_pts"] for p in pieces]
@@ -113,7 +112,7 @@ def test_a_cut_beside_the_seam(tmp_path: Path, near: int) -> None:
     assert gapless(parts)
 
 
-@pytest.mark.parametrize("near", [-8, -4, 0, 3])
+@pytest.mark.parametrize("near", [-4, 0, 3])
 def test_a_dissolve_over_the_seam(tmp_path: Path, near: int) -> None:
     """No frame of the shots on either side is lost or doubled, and both segments agree on the dissolve or on
     what follows it."""
@@ -187,7 +186,7 @@ def test_few_key_frames_make_few_segments(tmp_path: Path) -> None:
 def test_the_stage_gives_rows(long: Path) -> None:
     """Through the decode child: one row a segment, under the asset's id."""
     stage = CutSegments(segment_s=60.0)
-    row = {**asset(long), "format": "matroska", "duration_s": 360.0}
+    row = {**asset(long), "format": "matroska", "duration_s": 300.0}
     made = stage.open()(columns.table([row], ["id", *stage.reads])).to_pylist()
     assert [s["id"] for s in cut(long)] == [m["id"] for m in made]
     assert {"a" * 32} == {m["parent_id"] for m in made} and {None} == {m["error"] for m in made}
