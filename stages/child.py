@@ -114,7 +114,7 @@ class Child:
             self._desk = None
 
     def _lent_desk(self) -> int:
-        """A file in memory that every child inherits, and may not write: its files are of no bytes."""
+        """A file in memory that every child inherits; what a child does to it, the next loan undoes."""
         if self._desk is None:
             self._desk = os.memfd_create("lent")
         return self._desk

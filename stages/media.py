@@ -31,6 +31,7 @@ REASONS = {
     "too_many_pixels": "a picture larger than the pixel limit",
     "too_many_streams": "more streams than the limit",
     "too_long": "a longer duration than the limit",
+    "too_short": "no shot is long enough for the chunks or the trim asked for",
     "decode_error": "the decoder gave up on damaged content",
     "deadline": "not done within its deadline; the decoder was stopped",
     "out_of_memory": "more memory was asked for than the decoder may use",

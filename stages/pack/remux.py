@@ -16,7 +16,7 @@ import av
 import pyarrow as pa
 
 from stages import media
-from stages.pack.entries import is_entry
+from stages.entries import is_entry
 from stages.pack.seek import FAR_S, SEEK_MARGIN_S, SEEKABLE
 from stages.pack.size import packed_size
 

@@ -96,7 +96,7 @@ class Frames:
                     heapq.heappush(waiting, (packet.pts, packet.duration or 0))
                 if self.effort == "keyframes" and not packet.is_keyframe:
                     continue
-            keys += packet.is_keyframe and packet.size > 0
+            keys += packet.is_keyframe and packet.size > 0 and not packet.is_discard
             held += packet.decode()
             if self.effort == "fast":
                 yield from self._placed(waiting, held)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,20 @@ class Shot:
     kinds: tuple[str, str]
     taken_s: tuple[float | None, float | None]
     made: int = 0
+
+
+@dataclass(frozen=True)
+class Times(Sequence[int]):
+    """When frames are shown, and when the last one ends."""
+
+    frames: Frames
+
+    def __len__(self) -> int:
+        return len(self.frames.pts) + 1
+
+    def __getitem__(self, n: Any) -> Any:
+        pts = self.frames.pts
+        return pts[n] if n < len(pts) else self.frames.end_pts
 
 
 @dataclass
@@ -128,9 +142,8 @@ class Film:
                 self._made = self._made if closed else span.first + 1
         self.reel.forget(shot.end if closed else self._made)
 
-    def _times(self) -> list[int]:
-        """When frames are shown, and when the last one ends."""
-        return [*self.frames.pts, self.frames.end_pts]
+    def _times(self) -> Times:
+        return Times(self.frames)
 
     def taken(self, boundary: Boundary) -> float:
         """The seconds that lie between the two shots."""
@@ -138,7 +151,7 @@ class Film:
         end = pts[boundary.end] if boundary.end < len(pts) else self.frames.end_pts
         return float((end - pts[boundary.first]) * self.time_base)
 
-    def _place(self, span: Span, shot: Shot, times: list[int]) -> dict[str, Any]:
+    def _place(self, span: Span, shot: Shot, times: Times) -> dict[str, Any]:
         start, end = times[span.first], times[span.end]
         return {
             "start_pts": start,

@@ -193,7 +193,8 @@ def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
     if is_wipe(cells[max(0, first - 1) : stop + 1]):
         begin = max(0, first - PAD)
         first, stop = (begin + n for n in swept(cells[begin : stop + PAD], first - begin, stop - begin))
-    return from_ + first, from_ + stop
+    first = max(from_ + first, span.low + 1 if span.low else 0, window.oldest)
+    return first, max(first + 1, min(from_ + stop, high))
 
 
 def _followed(pace: Pixels, first: int, last: int) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from manifests.errors import RowError
 from manifests.ids import segment_id
 from stages import child, media
 from stages.base import Map, Row, Work, per_row, within
+from stages.entries import is_entry
 from stages.split.effort import SEEKABLE
 
 WRITES = ("id", "segment_start_pts", "segment_end_pts", "duration_s")
@@ -59,13 +60,17 @@ def segments(limits: media.Limits, *, asset: Mapping[str, Any], segment_s: float
     with media.open_video(asset["location"], limits) as container:
         stream = media.video_stream(container)
         base, keys, end = stream.time_base or 1, list[int](), 0
+        context = stream.codec_context
+        codec, extradata = context.codec.canonical_name, bytes(context.extradata or b"")
         for packet in container.demux(stream):
             if packet.size and packet.pts is not None and not packet.is_discard:
                 end = max(end, packet.pts + (packet.duration or 0))
-                if packet.is_keyframe:
+                if packet.is_keyframe and is_entry(codec, extradata, bytes(packet)):
                     keys.append(packet.pts)
     if not keys:
         raise RowError("decode_error", "the video stream holds no key frame to begin with")
+    if (end - min(keys)) * base > limits.max_duration_s:
+        raise RowError("too_long", f"{(end - min(keys)) * base:.0f} s, at most {limits.max_duration_s:.0f} s")
     starts = _starts(sorted(keys), end, segment_s / base)
     made: list[dict[str, object]] = []
     for start, stop in zip(starts, [*starts[1:], end], strict=True):

@@ -30,6 +30,8 @@ READS = (
     *("location", "kind", "asset_id", "duration_s", "fps", "rotation"),
     *("segment_start_pts", "segment_end_pts"),
 )
+# Detectors that need no library of others.
+OURS = ("reelmix", "none", "transnet")
 # A stream whose frames end earlier than its packets said, by more than both of these, was cut off.
 MISSING_SHARE, MISSING_S = 0.1, 1.0
 
@@ -86,10 +88,15 @@ class SplitShots(Map):
 
     def identity(self) -> dict[str, Any]:
         """The libraries whose arithmetic decides the result."""
-        return {
-            name: metadata.version(name)
-            for name in ("av", "opencv-python-headless", "scenedetect-headless", "pillow")
-        }
+        theirs = () if self.detector in OURS else ("scenedetect-headless",)
+        names = ("av", "numpy", "opencv-python-headless", "pillow", *theirs)
+        return {name: metadata.version(name) for name in names}
+
+    def settings(self) -> dict[str, Any]:
+        """The settings; the threshold as it is used, and of chunks and longest shots what is."""
+        usual = THRESHOLDS[self.detector] if self.threshold is None else self.threshold
+        unused = "max_shot_s" if self.chunk_frames else "chunk_overlap"
+        return {**super().settings(), "threshold": usual, unused: None}
 
     def open(self) -> Work:
         settings = asdict(self)
@@ -133,6 +140,8 @@ def measure(limits: Limits, *, asset: Mapping[str, Any], settings: Mapping[str, 
 
     film = run_through(limits, asset, chosen)
     _whole(film.seconds, asset["duration_s"])
+    if not film.clips:
+        raise RowError("too_short", "no shot has the frames of one chunk, or more than is trimmed")
     base, id_ = film.time_base, asset["asset_id"]
     effort = film.frames.effort
     if effort == "fast" and film.frames.complete:

@@ -38,10 +38,6 @@ SHARP_OF = 2
 SEAM_S = 30
 # How far before a frame a second look begins, if need be: not every container can be sought exactly.
 _MARGINS_S = (0.0, 4.0, 15.0)
-# How far before a frame a second look begins, if need be: not every container can be sought exactly.
-_MARGINS_S = (0.0, 4.0, 15.0)
-# About as many of the frames are decoded where B-frames are left out.
-_FAST_SHARE = 0.4
 
 
 def run_through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots) -> Film:
@@ -106,6 +102,7 @@ class Watch:
     asset: Mapping[str, Any]
     eyes: Eyes = field(default_factory=Eyes)
     over: bool = False
+    _sewn: list[Boundary] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._own = _Ahead(self, self._detector(), 0)
@@ -114,7 +111,9 @@ class Watch:
         self._open = self.asset["segment_start_pts"] is None
         self._late = 0
         self._beyond_end: list[Boundary] = []
-        if not self._open and not self._own.detector.finds:
+        # Where frames are left out, two segments may not see the same ones: then the key frame parts them.
+        self._sews = self.film.chosen.effort == "exact" and self._own.detector.finds
+        if not self._open and not self._sews:
             self._open = True
             self.film.begin(None, "limit")
         self._due: Fraction | int | None = None
@@ -188,18 +187,22 @@ class Watch:
             self._seam = _Ahead(self, self._detector(), at)
         self._sewn = self._seam.add(glance, colour)
         self._late += (self.film.frames.pts[n] - end) * self.film.time_base > SEAM_S
-        self.over = bool(self._sewn) or self._late > LATE_FRAMES or not self._seam.detector.finds
+        self.over = bool(self._sewn) or self._late > LATE_FRAMES or not self._sews
 
     def rest(self) -> None:
         """The film, or the segment, is over: tell it what is left, and where it ends."""
-        film, pts = self.film, self.film.frames.pts
+        film, pts, end_pts = self.film, self.film.frames.pts, self.asset["segment_end_pts"]
         ends: tuple[int, tuple[str, float | None]] = (len(pts), ("end", None))
         if self._seam is not None:
-            seam = [*self._sewn, *([] if self.over else self._seam.rest())]
-            ends = (film.at[self._seam.since], ("limit", None))
-            if seam and self._near(seam[0], self.asset["segment_end_pts"]):
+            seam = [*self._sewn, *([] if self.over else self._seam.rest())] if self._sews else []
+            ends = (bisect_left(pts, end_pts), ("limit", None))
+            if seam and self._near(seam[0], end_pts):
                 ends = (seam[0].first, (seam[0].kind, film.taken(seam[0])))
-        self._take([b for b in [*self._beyond_end, *self._own.rest()] if b.end <= ends[0]])
+        for boundary in sorted([*self._beyond_end, *self._own.rest()]):
+            if boundary.first < ends[0] < boundary.end:
+                ends = (boundary.first, (boundary.kind, film.taken(boundary)))
+            elif boundary.end <= ends[0]:
+                self._take([boundary])
         if not self._open:
             film.begin(None, "limit")
         film.end(*ends)

@@ -85,3 +85,11 @@ def test_between_two_empty_pictures_is_nothing() -> None:
         np.full((180, 320, 3), level, np.uint8) for level in [0] * 30 + list(range(0, 255, 16)) + [255] * 30
     ]
     assert [] == spans(window(ramp))
+
+
+@pytest.mark.parametrize("style", ["left", "iris", "clock"])
+def test_a_wipe_at_the_beginning_stays_in_the_film(style: str) -> None:
+    """Its front may have entered before the first frame: no boundary begins before that."""
+    frames = list(plan([30, 60], [slow("wipe", 24, style)], seed=4).frames(SIZE))
+    for skipped in (26, 30, 34):
+        assert all(0 <= first < end for first, end in spans(window(frames[skipped:])))

@@ -73,11 +73,19 @@ def test_segments_begin_at_key_frames(long: Path) -> None:
     assert [segment_id("a" * 32, start or 0) for start in starts] == [s["id"] for s in found]
 
 
-@pytest.mark.parametrize("effort", ["exact", "fast"])
-def test_segment_by_segment_is_the_whole(long: Path, effort: str) -> None:
+@pytest.mark.parametrize("effort", ["fast", "keyframes"])
+def test_where_frames_are_left_out_the_key_frame_parts(long: Path, effort: str) -> None:
+    """Two segments may not see the same frames: one ends where the next begins, none is lost or doubled."""
+    parts, seams = piecewise(long, cut(long), effort=effort), [s["segment_end_pts"] for s in cut(long)[:-1]]
+    assert gapless(parts)
+    assert set(seams) <= {c["end_pts"] for c in parts}
+    assert 600 == sum(c["frame_count"] for c in parts)
+
+
+def test_segment_by_segment_is_the_whole(long: Path) -> None:
     """Where a boundary follows within half a minute: the same clips, ids, measures and pictures."""
-    whole = split_here(long, facts=FACTS, effort=effort)
-    parts = piecewise(long, cut(long), effort=effort)
+    whole = split_here(long, facts=FACTS)
+    parts = piecewise(long, cut(long))
     assert 4 < len(cut(long)) < len(whole)
     assert [c["id"] for c in whole] == [c["id"] for c in parts]
     assert places(whole) == places(parts)

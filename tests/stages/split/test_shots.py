@@ -220,3 +220,29 @@ def test_a_real_film_by_another_detector(resources: Path) -> None:
     clips = split(resources / "testvideo.mp4", SplitShots(detector="adaptive", threshold=5.0))
     ends = [round(c["end_s"] * 30000 / 1001) for c in clips[:-1]]
     assert [30, 180] == ends[:2] and set(golden(resources, "AdaptiveDetector.t5")) <= set(ends)
+
+
+@pytest.mark.parametrize("settings", [{"chunk_frames": 16}, {"chunk_frames": 25}, {"effort": "keyframes"}])
+def test_every_clip_has_a_picture_of_its_own(tmp_path: Path, settings: dict[str, Any]) -> None:
+    """However long the shot that it is a part of, and however few frames were decoded."""
+    path = encoded(tmp_path / "a.mp4", scenes([1] * 900), g="100")
+    clips = split(path, SplitShots(detector="none", max_shot_s=5.0, **settings))
+    assert len(clips) > 5
+    assert all(clip["frames"] and clip["blur"] is not None for clip in clips)
+    assert all(clip["start_pts"] <= f["pts"] < clip["end_pts"] for clip in clips for f in clip["frames"])
+
+
+def test_a_video_too_short_for_a_chunk_says_so(tmp_path: Path) -> None:
+    """It is a failure of the row with a word for it, not a lost row."""
+    (row,) = split(encoded(tmp_path / "a.mp4", scenes([1] * 24)), SplitShots(chunk_frames=49))
+    assert str(row["error"]).startswith("too_short: ")
+
+
+def test_settings_that_are_not_used_change_nothing() -> None:
+    """A detector's own threshold stated, an overlap without chunks, a longest shot beside chunks."""
+    assert SplitShots(chunk_overlap=2).fingerprint() == SplitShots().fingerprint()
+    adaptive = SplitShots(detector="adaptive")
+    assert adaptive.fingerprint() == SplitShots(detector="adaptive", threshold=3.5).fingerprint()
+    chunks = SplitShots(chunk_frames=16)
+    assert chunks.fingerprint() == SplitShots(chunk_frames=16, max_shot_s=9.0).fingerprint()
+    assert chunks.fingerprint() != SplitShots(chunk_frames=16, chunk_overlap=0).fingerprint()

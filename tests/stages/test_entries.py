@@ -2,7 +2,7 @@
 
 import pytest
 
-from stages.pack.entries import is_entry
+from stages.entries import is_entry
 
 AVCC = bytes([1, 100, 0, 30, 0xFF])
 HVCC = bytes([1, *[0] * 20, 0xFF])
