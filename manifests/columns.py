@@ -145,7 +145,7 @@ _ALL: list[Column] = [
             "blur",
             pa.float64(),
             "0 to 1",
-            "perceptual blur, 0 sharp to 1 blurred, lowest of up to three frames; null for flat pictures",
+            "perceptual blur, 0 sharp to 1 blurred, lowest of up to four frames; null for flat pictures",
         ),
         (
             "motion",

@@ -17,6 +17,8 @@ _FLAT, _ENOUGH = 1.5, 20.0
 _SAME_GRAY = 12.0
 # A block is the same one within these levels of light and colour, and from this correlation on.
 _SAME_LIGHT, _SAME_TINT, _SAME_BLOCK = 8.0, 6.0, 0.75
+# A block of less contrast than this, in levels, is ground.
+_PLAIN = 5.0
 # Chroma of more than so many levels of contrast is coloured; within so many cells, from that mean correlation
 # of the two planes on, it is coloured alike.
 _COLOURED, _SHIFT, _ALIKE_COLOURS = 4.0, 2, 0.4
@@ -54,19 +56,17 @@ def _best(block: Pixels, among: Pixels, y: int, x: int) -> float:
 
 
 def unchanged(first: Pixels, second: Pixels, *chroma: Pixels) -> float:
-    """0 to 1: the share of blocks, weighted by contrast, that both grids show at the same place in nearly the
-    same light and colour; `chroma` are both frames' (2, 9, 16) averages. A text card leaves the blocks around
-    it so."""
+    """0 to 1: the share of blocks that both grids show at the same place in nearly the same light and colour;
+    `chroma` are both frames' (2, 9, 16) averages. A card of text leaves the blocks around it so, and an
+    object that appears the ground behind it."""
     first, second = without_bars(first, second)
-    total = weight = 0.0
+    same = 0
     for y, x in _BLOCKS:
         a, b = first[y : y + _BLOCK, x : x + _BLOCK], second[y : y + _BLOCK, x : x + _BLOCK]
-        (light, contrast), (lit, other) = (_levels(block) for block in (a, b))
-        share = 1 + min(max(contrast, other), _ENOUGH)
-        weight += share
+        (light, contrast), (lit, other) = _levels(a), _levels(b)
         if abs(light - lit) < _SAME_LIGHT and _tinted(chroma, y // 4, x // 4) < _SAME_TINT:
-            total += share * (other < _FLAT or _best(b, first, y, x) > _SAME_BLOCK)
-    return total / weight
+            same += max(contrast, other) < _PLAIN or _best(b, first, y, x) > _SAME_BLOCK
+    return same / len(_BLOCKS)
 
 
 def _levels(block: Pixels) -> tuple[float, float]:

@@ -36,7 +36,7 @@ THRESHOLDS: dict[str, float | None] = {
 # Key frames of one shot are more alike than the first, or keep more than the second of their blocks.
 STRANGE, STRANGE_SHARE = 0.6, 0.3
 # Frames by which a boundary may be told late.
-LATE_FRAMES = 224
+LATE_FRAMES = 320
 
 
 class Boundary(NamedTuple):

@@ -91,9 +91,9 @@ class Eyes:
         return float(cv2.norm(luma, before, cv2.NORM_L1)) / luma.size / scale
 
     def sharp(self, frame: av.VideoFrame, long_side: int) -> Pixels:
-        """The luma with at most `long_side` pixels along its long side, by area averaging."""
+        """The luma with at most `long_side` pixels along its long side."""
         size = _fitted(frame.width, frame.height, long_side)
-        return _first(self._lumas.reformat(frame, *size, "gray8", interpolation="AREA", threads=1), 1)
+        return _first(self._lumas.reformat(frame, *size, "gray8", interpolation="BILINEAR", threads=1), 1)
 
     def colour(self, frame: av.VideoFrame, long_side: int) -> Pixels:
         """A BGR picture with at most `long_side` pixels along its long side, as it is stored (not turned)."""
@@ -116,8 +116,8 @@ class Eyes:
             bits, count = _LUMA_ONLY.get(name), 1
         if bits is None:
             # Palettes, RGB and the rare: converted whole, at the price of a second look.
-            frame, bits, count = self._planes.reformat(frame, format="yuv444p", threads=1), 8, 3
-            full = False
+            made = self._planes.reformat(frame, format="yuv444p", dst_color_range="JPEG", threads=1)
+            frame, bits, count, full = made, 8, 3, True
         luma, *chroma = frame.planes[:count]
         thin = [_thinned(luma, (frame.width, frame.height), LUMA, bits)]
         return [*thin, *(_thinned(p, (p.width, p.height), THIN_CHROMA, bits) for p in chroma)], full

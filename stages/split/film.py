@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # Chunks are made so many at a time.
 _BATCH = 16
 # Frames of a clip that blur is judged on: one for every so many seconds, at most so many.
-BLUR_EVERY_S, BLUR_FRAMES = 2.0, 3
+BLUR_EVERY_S, BLUR_FRAMES = 1.0, 4
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,15 @@ class Film:
 
     def advance(self) -> None:
         """Make the chunks of the open shot that no boundary can touch any more: it may be hours long."""
-        chunk, late = self.rules.chunk, 1 + LATE_FRAMES
+        chunk, late, times = self.rules.chunk, 1 + LATE_FRAMES, self._times()
         if not chunk or len(self.at) <= late or self.at[-late] - max(self.begun, self._made) < _BATCH * chunk:
             return
+        if times[self.at[-late]] - times[self.begun] < self.rules.least:
+            return
+        if self._waiting:
+            # What follows it is long enough to be a shot of its own.
+            self._finish(self._waiting)
+            self._waiting = None
         self._finish(
             Shot(self.begun, self.at[-late], (self._starts[0], ""), (self._starts[1], None), self._made)
         )
@@ -174,8 +180,8 @@ class Film:
         times = self._times()
         seconds = float((times[span.end] - times[span.first]) * self.time_base)
         judged = min(BLUR_FRAMES, 1 + int(seconds / BLUR_EVERY_S))
-        sharp = pictures.chosen([p for p in every if p.luma is not None], span.first, span.end, judged)
-        blurs = [measures.blur(picture.luma) for picture in sharp if picture.luma is not None]
+        sharp = pictures.chosen(every, span.first, span.end, judged)
+        blurs = [measures.blur(picture.luma) for picture in sharp]
         known = [value for value in blurs if value is not None]
         details = [measures.spread(picture.colour) for picture in kept]
         return {

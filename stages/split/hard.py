@@ -18,11 +18,11 @@ ACROSS = ((0, 0), (0, 1), (0, 2), (1, 0), (2, 0))
 # The log odds of a cut: so much as such, by the log of the step's ratio to its neighbours, by how alike the
 # most alike pair is, and by the share of it that did not change (a logistic regression on the steps of
 # composed films; benchmarks/split has films, truth and counts of seeds that were not used).
-AS_SUCH, BY_RATIO, BY_ALIKE, BY_UNCHANGED = 8.64, 1.16, -15.44, -4.49
+AS_SUCH, BY_RATIO, BY_ALIKE, BY_UNCHANGED = 11.20, 1.51, -20.66, -7.20
 # Blocks that are found again in other colours count as alike only so much.
 STRANGE = 0.5
 # Where so many blocks stay as they were, something in the scene changed and not the scene.
-MOST_UNCHANGED = 0.6
+MOST_UNCHANGED = 0.3
 # In pictures of less contrast than this correlation is noise: the step must be a large one.
 DIM, DIM_STEP = 8.0, 15.0
 _CALM = 0.5

@@ -25,7 +25,7 @@ class Picture:
     frame: int
     decoded: int
     colour: Pixels
-    luma: Pixels | None = None
+    luma: Pixels
 
 
 @dataclass

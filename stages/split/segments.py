@@ -68,9 +68,11 @@ def segments(limits: media.Limits, *, asset: Mapping[str, Any], segment_s: float
                 if packet.is_keyframe and is_entry(codec, extradata, bytes(packet)):
                     keys.append(packet.pts)
     if not keys:
-        raise RowError("decode_error", "the video stream holds no key frame to begin with")
-    if (end - min(keys)) * base > limits.max_duration_s:
-        raise RowError("too_long", f"{(end - min(keys)) * base:.0f} s, at most {limits.max_duration_s:.0f} s")
+        whole = {"id": asset["asset_id"], "duration_s": asset["duration_s"]}
+        return columns.table([whole], WRITES)
+    seconds = float((end - min(keys)) * base)
+    if seconds > limits.max_duration_s:
+        raise RowError("too_long", f"{seconds:.0f} s, at most {limits.max_duration_s:.0f} s")
     starts = _starts(sorted(keys), end, segment_s / base)
     made: list[dict[str, object]] = []
     for start, stop in zip(starts, [*starts[1:], end], strict=True):

@@ -140,6 +140,8 @@ def measure(limits: Limits, *, asset: Mapping[str, Any], settings: Mapping[str, 
 
     film = run_through(limits, asset, chosen)
     _whole(film.seconds, asset["duration_s"])
+    if asset["segment_start_pts"] not in (None, film.frames.pts[0]):
+        raise RowError("decode_error", "the segment does not begin with the key frame that was to begin it")
     if not film.clips:
         raise RowError("too_short", "no shot has the frames of one chunk, or more than is trimmed")
     base, id_ = film.time_base, asset["asset_id"]

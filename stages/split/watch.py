@@ -32,8 +32,6 @@ T = TypeVar("T")
 _ROUNDING_S = Fraction(2, 1000)
 # Pictures that may be stored are taken so often, and where so large a share of the range changes at once.
 PICTURES_PER_S, JUMP = 5, 0.06
-# Of so many pictures one comes with the larger luma that blur is judged on.
-SHARP_OF = 2
 # So long behind a segment's end its last shot may go on; then it ends where the segment does.
 SEAM_S = 30
 # How far before a frame a second look begins, if need be: not every container can be sought exactly.
@@ -117,7 +115,6 @@ class Watch:
             self._open = True
             self.film.begin(None, "limit")
         self._due: Fraction | int | None = None
-        self._since_sharp = 0
         self.film.fetch = lambda frame: _picture(self, frame)
 
     def _detector(self) -> Detector:
@@ -150,11 +147,10 @@ class Watch:
             return None
         colour = self.eyes.colour(frame, film.chosen.frame_px)
         if keeps:
-            self._due = at + Fraction(1, PICTURES_PER_S) / film.time_base
-            self._since_sharp = 0 if jumped else (self._since_sharp + 1) % SHARP_OF
-            every = film.rules.chunk or film.frames.effort == "keyframes"
-            wants = every or self._since_sharp == 0
-            luma = self.eyes.sharp(frame, film.chosen.blur_px) if wants else None
+            # By the clock of the container: wherever a segment begins, the same frames are taken.
+            step = 1 / (PICTURES_PER_S * film.time_base)
+            self._due = (at // step + 1) * step
+            luma = self.eyes.sharp(frame, film.chosen.blur_px)
             film.keep(Picture(film.at[-1], len(film.at) - 1, colour, luma))
         return colour
 
@@ -198,7 +194,8 @@ class Watch:
             ends = (bisect_left(pts, end_pts), ("limit", None))
             if seam and self._near(seam[0], end_pts):
                 ends = (seam[0].first, (seam[0].kind, film.taken(seam[0])))
-        for boundary in sorted([*self._beyond_end, *self._own.rest()]):
+        given = [Boundary(bisect_left(pts, b[0]), bisect_left(pts, b[1]), b[2]) for b in self._given]
+        for boundary in sorted([*self._beyond_end, *self._own.rest(), *given]):
             if boundary.first < ends[0] < boundary.end:
                 ends = (boundary.first, (boundary.kind, film.taken(boundary)))
             elif boundary.end <= ends[0]:

@@ -88,7 +88,7 @@ def test_no_boundary_within_a_shot(kind: str, frames: int) -> None:
 
 def test_boundaries_are_told_in_time() -> None:
     """At most LATE_FRAMES behind their end, though nothing happens any more."""
-    film = plan([40, 300], [slow("dissolve", 16)], seed=5)
+    film = plan([40, 400], [slow("dissolve", 16)], seed=5)
     detector, late = open_detector("reelmix", None), list[int]()
     for n, glance in enumerate(glances(film.frames((96, 54)))):
         late += [n - b.end for b in detector.add(glance, None, n / 25)]

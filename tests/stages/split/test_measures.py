@@ -100,7 +100,7 @@ def test_content_hash_tells_shape_count_and_pictures_apart() -> None:
 
 def picture(n: int, of: int = 1) -> Picture:
     """The n-th picture, of every `of`-th frame."""
-    return Picture(n * of, n, np.full((2, 2, 3), n % 256, np.uint8))
+    return Picture(n * of, n, np.full((2, 2, 3), n % 256, np.uint8), np.zeros((2, 2), np.uint8))
 
 
 @pytest.mark.parametrize("frames", [1, 5, 8, 40, 1000, 100_000])
