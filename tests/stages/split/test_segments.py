@@ -105,7 +105,6 @@ def test_no_frame_is_lost_or_doubled(tmp_path: Path, seed: int, name: str) -> No
     parts = piecewise(path, cut(path))
     assert gapless(parts)
     assert 360 == sum(c["frame_count"] for c in parts)
-    assert {c["id"] for c in split_here(path, facts=FACTS)} == {c["id"] for c in parts}
 
 
 @pytest.mark.parametrize("near", [-2, 0, 1, 5])
