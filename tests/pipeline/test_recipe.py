@@ -27,7 +27,7 @@ def test_the_embedded_recipe_is_whole() -> None:
 def test_settings_go_over_the_recipe() -> None:
     """--set takes TOML values and plain words."""
     recipe = checked_recipe(settings=["split.detector=content", "split.min_shot_s=1.5", "run.workers=1"])
-    shots = recipe.stages["split"][0].settings()
+    shots = recipe.stages["split"][1].settings()
     assert ("content", 1.5, 1) == (shots["detector"], shots["min_shot_s"], recipe.resources.processes)
 
 
