@@ -27,7 +27,7 @@ def given(kind: type[Map], ids: list[str]) -> pa.Table:
 
 
 # Settings beside which all others decide: without chunks their overlap does not.
-BESIDE: dict[str, dict[str, Any]] = dict.fromkeys(("SplitShots", "SplitByModel"), {"chunk_frames": 16})
+BESIDE: dict[str, dict[str, Any]] = {name: {"chunk_frames": 16} for name in ("SplitShots", "SplitByModel")}
 
 
 @pytest.mark.parametrize("kind", STAGES, ids=lambda kind: kind.__name__)
