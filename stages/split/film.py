@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 # Chunks are made so many at a time.
 _BATCH = 16
-# Frames of a clip that blur is judged on: one for every so many seconds, at most so many.
-BLUR_EVERY_S, BLUR_FRAMES = 1.0, 4
+# Frames of a clip that blur is judged on.
+BLUR_FRAMES = 4
 
 
 @dataclass(frozen=True)
@@ -177,10 +177,7 @@ class Film:
         first, end = (bisect.bisect_left(self.at, n) for n in (span.first, span.end))
         every = self.reel.within(span.first, span.end) or self._fetched(span)
         kept = pictures.chosen(every, span.first, span.end, self.chosen.frames_per_clip)
-        times = self._times()
-        seconds = float((times[span.end] - times[span.first]) * self.time_base)
-        judged = min(BLUR_FRAMES, 1 + int(seconds / BLUR_EVERY_S))
-        sharp = pictures.chosen(every, span.first, span.end, judged)
+        sharp = pictures.chosen(every, span.first, span.end, BLUR_FRAMES)
         blurs = [measures.blur(picture.luma) for picture in sharp]
         known = [value for value in blurs if value is not None]
         details = [measures.spread(picture.colour) for picture in kept]
