@@ -50,6 +50,11 @@ CODECS = (
     "pcm_s16le,pcm_s16be,pcm_s24le,pcm_s32le,pcm_u8,pcm_f32le,pcm_mulaw,pcm_alaw,adpcm_ms,adpcm_ima_wav,nellymoser,speex"
 )
 PROTOCOLS = "file,subfile"
+# Containers, by FFmpeg's first name, whose packets tell the same times after a seek as on the way from the
+# beginning (a program stream gave times two and a half frames off); and those with an index of key frames,
+# which a seek enters exactly.
+SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "ivf")
+INDEXED = ("mov", "matroska")
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO")
 ORIENTATION = 0x0112
 
@@ -219,6 +224,21 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
     if stream.codec_context.name not in CODECS.split(","):
         raise RowError("codec_not_allowed", f"{stream.codec_context.name} is not among the allowed codecs")
     return stream
+
+
+# Colour matrices that libswscale converts; it refuses the others, which are rare or reserved (ITU-T H.273).
+_MATRICES, _UNSPECIFIED = {0, 1, 2, 4, 5, 6, 7, 9}, 2
+
+
+def admitted(frame: av.VideoFrame, limits: Limits) -> av.VideoFrame:
+    """A decoded frame that may be looked at: a stream may grow in the middle, and its colours may say that
+    they follow a matrix that nobody converts. Raises RowError `too_many_pixels`."""
+    if frame.width * frame.height > limits.max_pixels:
+        size = f"{frame.width} x {frame.height} px"
+        raise RowError("too_many_pixels", f"{size}, at most {limits.max_pixels} in all")
+    if frame.colorspace not in _MATRICES:
+        frame.colorspace = _UNSPECIFIED
+    return frame
 
 
 def open_image(location: Mapping[str, Any], limits: Limits) -> Image:

@@ -28,11 +28,6 @@ Told = tuple[int | None, "av.VideoFrame"]
 # How far ahead of a wanted time its key frame is looked for, in turn: a seek goes by decoding times, and in a
 # container without an index it lands anywhere.
 SEEK_MARGINS_S = (0, Fraction(1, 2), 2, 8, 32)
-# Containers whose packets tell the same times after a seek as on the way from the beginning. An MPEG program
-# stream does not (seen: two and a half frames off); others that are missing here are too rare to be tried.
-_SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "ivf")
-# Colour matrices that libswscale converts; it refuses the others, which are rare or reserved (ITU-T H.273).
-_MATRICES, _UNSPECIFIED = {0, 1, 2, 4, 5, 6, 7, 9}, 2
 
 
 def sampled(row: Mapping[str, Any], *, frames: int, frame_px: int, shape: Shape) -> Pixels:
@@ -71,7 +66,7 @@ def sample_frames(
     if place["kind"] == "image":
         pictures, decoded = [_image(limits, place["location"], frame_px, shape)], 1
     else:
-        camera = _Camera(frame_px, shape, place["rotation"] or 0, limits.max_pixels)
+        camera = _Camera(frame_px, shape, place["rotation"] or 0, limits)
         pictures = _video(limits, place, wanted(place["start_pts"], place["end_pts"], frames), camera)
         decoded = camera.decoded
     height, width = pictures[0].shape[:2]
@@ -107,29 +102,25 @@ def _resized(image: Pixels, frame_px: int, shape: Shape) -> Pixels:
 class _Camera:
     """How a decoded frame becomes a picture: by one converter; every picture has the size of the first."""
 
-    def __init__(self, frame_px: int, shape: Shape, rotation: int, max_pixels: int) -> None:
+    def __init__(self, frame_px: int, shape: Shape, rotation: int, limits: media.Limits) -> None:
         from av.video.reformatter import VideoReformatter
 
         self._frame_px, self._shape, self._rotation = frame_px, shape, rotation
-        self._max_pixels = max_pixels
+        self._limits = limits
         self._convert = VideoReformatter().reformat
         self._size: tuple[int, int] | None = None
         self.decoded = 0
 
     def seen(self, frame: av.VideoFrame) -> None:
-        """Count a decoded frame; raises RowError `too_many_pixels`."""
+        """Count a decoded frame and admit it; raises RowError `too_many_pixels`."""
         self.decoded += 1
-        if frame.width * frame.height > self._max_pixels:
-            size = f"{frame.width} x {frame.height} px"
-            raise RowError("too_many_pixels", f"{size}, at most {self._max_pixels} in all")
+        media.admitted(frame, self._limits)
 
     def picture(self, frame: av.VideoFrame) -> Pixels:
         import cv2
 
         from stages.split import pictures
 
-        if frame.colorspace not in _MATRICES:
-            frame.colorspace = _UNSPECIFIED
         whole = self._convert(frame, format="rgb24", threads=1).to_ndarray()
         small = _resized(whole, self._frame_px, self._shape)
         self._size = self._size or (small.shape[1], small.shape[0])
@@ -155,7 +146,7 @@ class _Reel:
 
     @property
     def seekable(self) -> bool:
-        return self.container.format.name.split(",")[0] in _SEEKABLE
+        return self.container.format.name.split(",")[0] in media.SEEKABLE
 
     @property
     def by_dts(self) -> bool:

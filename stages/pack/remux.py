@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from stages import media
 from stages.entries import is_entry
-from stages.pack.seek import FAR_S, SEEK_MARGIN_S, SEEKABLE
+from stages.pack.seek import FAR_S, SEEK_MARGIN_S
 from stages.pack.size import packed_size
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Reel:
         start_s = start * self.tick
         far = self.source is None or self.audio or start_s - self.read * self.tick > FAR_S
         seek_s = start_s - (LAG_S if self.audio else SEEK_MARGIN_S)
-        if far and seek_s > 0 and self.container.format.name.split(",")[0] in SEEKABLE:
+        if far and seek_s > 0 and self.container.format.name.split(",")[0] in media.SEEKABLE:
             self.container.seek(int(seek_s / self.tick), stream=self.video)
             self.pictures, self.sounds, self.source = [], [], None
         if self.source is None:

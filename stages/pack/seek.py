@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from stages import media
 from stages.base import Row
 
-# Containers whose packets tell the same times after a seek as on the way from the beginning (see
-# `stages.caption.sample`); in all others, reading begins at the beginning.
-SEEKABLE = frozenset(("mov", "matroska", "avi", "mpegts", "flv", "ivf"))
 # Reading starts at the last key frame before this time ahead of the clip; what comes too early is dropped.
 SEEK_MARGIN_S = Fraction(1, 2)
 # Clips with a longer gap between them are sought one by one: a seek costs a process and, as groups of
@@ -21,7 +19,7 @@ RUN_S = 180.0
 
 def seek_s(row: Row) -> Fraction | None:
     """Where to seek to for a clip, in seconds; null for the beginning. `row` holds format and its place."""
-    if row["format"] not in SEEKABLE:
+    if row["format"] not in media.SEEKABLE:
         return None
     at = Fraction(row["time_base"]) * row["start_pts"] - SEEK_MARGIN_S
     return at if at > 0 else None
@@ -41,7 +39,7 @@ def runs(rows: Iterable[Row], most: int) -> Iterator[list[Row]]:
 
 
 def _far(run: list[Row], row: Row) -> bool:
-    if row["format"] not in SEEKABLE:
+    if row["format"] not in media.SEEKABLE:
         return False
     gap_s = row["start_s"] - max(before["end_s"] for before in run)
     return bool(gap_s > FAR_S or row["end_s"] - run[0]["start_s"] > RUN_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -11,6 +12,7 @@ from stages.split.alike import alike, unchanged
 from stages.split.fades import Fades
 from stages.split.gradual import Gradual
 from stages.split.hard import LATE, is_cut
+from stages.split.shots import THRESHOLDS
 from stages.split.window import Window
 
 if TYPE_CHECKING:
@@ -20,19 +22,6 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-# Each detector's usual threshold, none where it has none: adaptive and content as the best tuned sets of
-# PySceneDetect's own benchmark (benchmark/README.md of 0.7: adaptive 3.5 with window 3, content 31), the
-# others as its 0.7.2 defaults, TransNetV2's as published.
-THRESHOLDS: dict[str, float | None] = {
-    "reelmix": None,
-    "adaptive": 3.5,
-    "content": 31.0,
-    "histogram": 0.2,
-    "hash": 0.35,
-    "threshold": 12.0,
-    "transnet": 0.5,
-    "none": None,
-}
 # Key frames of one shot are more alike than the first, or keep more than the second of their blocks.
 STRANGE, STRANGE_SHARE = 0.6, 0.3
 # Frames by which a boundary may be told late.
@@ -128,7 +117,7 @@ class Own:
         self._found += [
             Boundary(*span, "gradual") for span in (*self._gradual.rest(), *self._fades.rest(count))
         ]
-        return self._told(count + LONG_AFTER)
+        return self._told(math.inf)
 
     def _judge(self, n: int) -> None:
         cut = is_cut(self.window, n, self.window.count)
@@ -137,7 +126,7 @@ class Own:
         spans: Iterator[tuple[int, int]] = iter((*self._gradual.add(n, cut), *self._fades.add(n)))
         self._found += [Boundary(*span, "gradual") for span in spans]
 
-    def _told(self, before: int) -> list[Boundary]:
+    def _told(self, before: float) -> list[Boundary]:
         """Boundaries that nothing found later can touch any more, what overlaps made one."""
         one = united(self._found)
         told = [b for b in one if b.end < before]
@@ -164,10 +153,6 @@ class Strangers:
 
     def rest(self) -> list[Boundary]:
         return []
-
-
-# More than any frame's number is behind the last one.
-LONG_AFTER = 1 << 40
 
 
 def united(found: list[Boundary]) -> list[Boundary]:

@@ -14,8 +14,6 @@ Effort = Literal["exact", "fast", "keyframes"]
 # What the decoder may leave out: frames that no other frame needs; all but key frames.
 _SKIP: dict[str, Literal["NONREF", "NONKEY"]] = {"fast": "NONREF", "keyframes": "NONKEY"}
 
-# Containers that can be sought to a key frame by its time, exactly.
-SEEKABLE = ("mov", "matroska")
 # Containers whose packets do not say when their frames are shown.
 _UNCLOCKED = ("avi", "mpeg")
 # No codec's decoder leaves out so many frames in a row: more of them are damaged ones.

@@ -30,8 +30,6 @@ _PLANAR = {
 }
 _LUMA_ONLY = {"nv12": 8, "gray": 8}
 _FULL_RANGE = 2
-# Colour matrices that libswscale converts; it refuses the others, which are rare or reserved (ITU-T H.273).
-_MATRICES, _UNSPECIFIED = {0, 1, 2, 4, 5, 6, 7, 9}, 2
 # ffmpeg's blackdetect: pixel_black_th 0.10 of the full range.
 BLACK_LUMA = 0.10
 
@@ -99,8 +97,6 @@ class Eyes:
         """A BGR picture with at most `long_side` pixels along its long side, as it is stored (not turned)."""
         if self._small is None:
             self._small = _fitted(frame.width, frame.height, long_side)
-        if frame.colorspace not in _MATRICES:
-            frame.colorspace = _UNSPECIFIED
         # Every picture has the size of the first, also when the stream changes its own in the middle.
         return _first(
             self._colours.reformat(frame, *self._small, "bgr24", interpolation="FAST_BILINEAR", threads=1), 3

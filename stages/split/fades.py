@@ -30,36 +30,37 @@ class Fades:
 
     def add(self, n: int) -> Iterator[tuple[int, int]]:
         """Yields the fades that are certain once frame n is known, as frames [first, end): from the first
-        darkened one to the last, and what is empty between them."""
+        darkened one to the last, and what is empty between them unless that is a shot of its own."""
         if self.window.contrast(n) < EMPTY:
             self._empty_from = n if self._empty_from is None else self._empty_from
-            if n - self._empty_from == MOST_EMPTY:
-                yield from self._of(self._empty_from, n, n)
+            if n - self._empty_from == MOST_EMPTY and (out := self._out(self._empty_from)):
+                yield self._empty_from - out, self._empty_from
         elif self._empty_from is not None:
             self._open.append((self._empty_from, n))
             self._empty_from = None
         if self._open and n >= self._open[0][1] + LONGEST:
-            yield from self._of(*self._open.pop(0), n)
+            yield from self._around(*self._open.pop(0), n)
 
     def rest(self, end: int) -> Iterator[tuple[int, int]]:
         """What is left when the film of `end` frames is over."""
         if self._empty_from is not None and end - self._empty_from <= MOST_EMPTY:
             self._open.append((self._empty_from, end))
         while self._open:
-            yield from self._of(*self._open.pop(0), end - 1)
+            yield from self._around(*self._open.pop(0), end - 1)
 
-    def _of(self, empty_from: int, empty_end: int, last: int) -> Iterator[tuple[int, int]]:
-        long = empty_end - empty_from >= MOST_EMPTY
-        open_ = empty_end == last
-        before = 0
-        if not long or open_:
-            before = self._ramp(empty_from, -1, max(self.window.oldest, empty_from - LONGEST))
-        after = 0 if open_ else self._ramp(empty_end - 1, 1, min(last, empty_end + LONGEST))
-        if before or after:
-            yield (
-                (empty_from if not long or before else empty_end) - before,
-                (empty_from if long and open_ else empty_end) + after,
-            )
+    def _around(self, empty_from: int, empty_end: int, last: int) -> Iterator[tuple[int, int]]:
+        """The fade about frames [empty_from, empty_end); of a long emptiness only the way out of it."""
+        in_ = self._ramp(empty_end - 1, 1, min(last, empty_end + LONGEST))
+        if empty_end - empty_from > MOST_EMPTY:
+            out, first = 0, empty_end
+        else:
+            out, first = self._out(empty_from), empty_from
+        if in_ or out:
+            yield first - out, empty_end + in_
+
+    def _out(self, empty_from: int) -> int:
+        """How many frames fade towards an emptiness."""
+        return self._ramp(empty_from, -1, max(self.window.oldest, empty_from - LONGEST))
 
     def _ramp(self, empty: int, way: int, limit: int) -> int:
         """How many frames beside the last empty one, in this direction, are on their way to it."""

@@ -53,7 +53,8 @@ class Times(Sequence[int]):
 
 @dataclass
 class Film:
-    """What one pass gathers. Frames are numbered as they are shown; `at` says which of them were decoded."""
+    """What one pass gathers. Frames are numbered as they are shown; `at` says which of them were decoded, and
+    `fetch` gets a picture of one anew."""
 
     chosen: SplitShots
     rules: Rules
@@ -61,11 +62,11 @@ class Film:
     time_base: Fraction
     shape: str
     rotation: int
+    fetch: Callable[[int], Picture | None]
     at: list[int] = field(default_factory=list)
     numbers: FrameMeasures = field(default_factory=FrameMeasures)
     reel: Reel = field(default_factory=lambda: Reel(LATE_FRAMES))
     clips: list[dict[str, Any]] = field(default_factory=list)
-    fetch: Callable[[int], Picture | None] = lambda frame: None
     begun: int = 0
     _made: int = 0
     _starts: tuple[str, float | None] = ("start", None)
@@ -153,9 +154,8 @@ class Film:
 
     def taken(self, boundary: Boundary) -> float:
         """The seconds that lie between the two shots."""
-        pts = self.frames.pts
-        end = pts[boundary.end] if boundary.end < len(pts) else self.frames.end_pts
-        return float((end - pts[boundary.first]) * self.time_base)
+        times = self._times()
+        return float((times[boundary.end] - times[boundary.first]) * self.time_base)
 
     def _place(self, span: Span, shot: Shot, times: Times) -> dict[str, Any]:
         start, end = times[span.first], times[span.end]

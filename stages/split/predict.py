@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 # Of each window its middle is kept; what is before and behind it is context.
 MIDDLE, CONTEXT = 50, 25
-THRESHOLD = 0.5
 DIGITS = 6
 # See `stages.models.device.Padded`: the last layer has one output for each of a window's 100 frames, and 400
 # is the smallest number of those that 16 divides.
@@ -139,7 +138,7 @@ def odds_of(films: Iterable[Array], network: Callable[[Array], Array], batch: in
     return [part[:frames] for part, frames in zip(parts, counts, strict=True)]
 
 
-def cuts_of(odds: Sequence[float] | Array, threshold: float = THRESHOLD) -> list[Boundary]:
+def cuts_of(odds: Sequence[float] | Array, threshold: float) -> list[Boundary]:
     """The boundaries where odds, one a frame, exceed a threshold.
 
     As in `predictions_to_scenes` of TransNetV2's own inference/transnetv2.py, the first frame of a run of

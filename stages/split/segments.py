@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +17,6 @@ from manifests.ids import segment_id
 from stages import child, media
 from stages.base import Map, Row, Work, per_row, within
 from stages.entries import is_entry
-from stages.split.effort import SEEKABLE
 
 WRITES = ("id", "segment_start_pts", "segment_end_pts", "duration_s")
 
@@ -35,13 +35,17 @@ class CutSegments(Map):
 
     segment_s: float = 600.0
 
+    def identity(self) -> dict[str, Any]:
+        """The library that says which packets are key frames."""
+        return {"av": metadata.version("av")}
+
     def __post_init__(self) -> None:
         within(self, "split", segment_s=(60, math.inf))
 
     def applies(self, rows: pa.Table) -> pa.Array | None:
         long = pc.and_(pc.equal(rows["kind"], "video"), pc.greater(rows["duration_s"], 2 * self.segment_s))
         names = pc.fill_null(rows["format"], "")
-        return pc.fill_null(pc.and_(long, pc.is_in(names, value_set=pa.array(SEEKABLE))), False)
+        return pc.fill_null(pc.and_(long, pc.is_in(names, value_set=pa.array(media.INDEXED))), False)
 
     def open(self) -> Work:
         def cut(row: Row) -> Iterator[Row]:
@@ -67,13 +71,12 @@ def segments(limits: media.Limits, *, asset: Mapping[str, Any], segment_s: float
                 end = max(end, packet.pts + (packet.duration or 0))
                 if packet.is_keyframe and is_entry(codec, extradata, bytes(packet)):
                     keys.append(packet.pts)
-    if not keys:
-        whole = {"id": asset["asset_id"], "duration_s": asset["duration_s"]}
-        return columns.table([whole], WRITES)
-    seconds = float((end - min(keys)) * base)
+    starts = _starts(sorted(keys), end, segment_s / base)
+    seconds = float((end - starts[0]) * base) if starts else asset["duration_s"]
     if seconds > limits.max_duration_s:
         raise RowError("too_long", f"{seconds:.0f} s, at most {limits.max_duration_s:.0f} s")
-    starts = _starts(sorted(keys), end, segment_s / base)
+    if len(starts) < 2:
+        return columns.table([{"id": asset["asset_id"], "duration_s": seconds}], WRITES)
     made: list[dict[str, object]] = []
     for start, stop in zip(starts, [*starts[1:], end], strict=True):
         first, last = start == starts[0], stop == end

@@ -17,9 +17,21 @@ from manifests.ids import clip_id
 from stages import child
 from stages.base import Map, Row, Work, per_row, within
 from stages.media import Limits
-from stages.split.detect import THRESHOLDS
 from stages.split.effort import Effort
 
+# Each detector's usual threshold, none where it has none: adaptive and content as the best tuned sets of
+# PySceneDetect's own benchmark (benchmark/README.md of 0.7: adaptive 3.5 with window 3, content 31), the
+# others as its 0.7.2 defaults, TransNetV2's as published.
+THRESHOLDS: dict[str, float | None] = {
+    "reelmix": None,
+    "adaptive": 3.5,
+    "content": 31.0,
+    "histogram": 0.2,
+    "hash": 0.35,
+    "threshold": 12.0,
+    "transnet": 0.5,
+    "none": None,
+}
 MEASURES = ("luma_mean", "detail", "black_share", "blur", "motion", "freeze_share", "content_hash")
 PLACE = (
     *("time_base", "start_pts", "end_pts", "start_s", "end_s"),
@@ -27,7 +39,7 @@ PLACE = (
 )
 WRITES = ("id", *PLACE, "effort", "frame_count", "duration_s", *MEASURES, "frames")
 READS = (
-    *("location", "kind", "asset_id", "duration_s", "fps", "rotation"),
+    *("location", "kind", "asset_id", "duration_s", "rotation"),
     *("segment_start_pts", "segment_end_pts"),
 )
 # Detectors that need no library of others.
@@ -40,7 +52,7 @@ MISSING_SHARE, MISSING_S = 0.1, 1.0
 class SplitShots(Map):
     """A video becomes one row a clip, an image passes as itself; both are decoded once.
 
-    `detector` is one of `detect.THRESHOLDS`, `threshold` its threshold (none takes the detector's own, named
+    `detector` is one of THRESHOLDS, `threshold` its threshold (none takes the detector's own, named
     there). A gradual transition belongs to neither clip. A boundary nearer than `min_shot_s` to the one
     before it, or to the end, is dropped: a shorter shot is joined with the one behind it, a last one with the
     one before. `trim_s` is cut away at both ends of a shot; one longer than `max_shot_s` is divided evenly,
@@ -92,11 +104,15 @@ class SplitShots(Map):
         names = ("av", "numpy", "opencv-python-headless", "pillow", *theirs)
         return {name: metadata.version(name) for name in names}
 
+    @property
+    def used_threshold(self) -> float | None:
+        """The detector's own threshold where the recipe names none."""
+        return THRESHOLDS[self.detector] if self.threshold is None else self.threshold
+
     def settings(self) -> dict[str, Any]:
         """The settings; the threshold as it is used, and of chunks and longest shots what is."""
-        usual = THRESHOLDS[self.detector] if self.threshold is None else self.threshold
         unused = "max_shot_s" if self.chunk_frames else "chunk_overlap"
-        return {**super().settings(), "threshold": usual, unused: None}
+        return {**super().settings(), "threshold": self.used_threshold, unused: None}
 
     def open(self) -> Work:
         settings = asdict(self)

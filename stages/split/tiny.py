@@ -16,9 +16,9 @@ from manifests.errors import RowError
 from stages import child, media
 from stages.base import Map, Row, Work, per_row
 from stages.models.transnet import FRAME
+from stages.split.effort import Frames
 
 if TYPE_CHECKING:
-    import av
     import numpy as np
 
     Pixels = np.ndarray[Any, Any]
@@ -29,8 +29,6 @@ CHUNK_FRAMES = 256
 # Of zstd. On films of the media folder level 1 leaves 8 % (a talk) to 33 % (leaves in the wind) in 0.01 ms a
 # frame, level 9 gains 5 % more in eight times that; without differences it is twice as much.
 _LEVEL = 1
-# Colour matrices that libswscale converts; it refuses the others, which are rare or reserved (ITU-T H.273).
-_MATRICES, _UNSPECIFIED = {0, 1, 2, 4, 5, 6, 7, 9}, 2
 
 
 @dataclass(frozen=True)
@@ -125,41 +123,11 @@ def _tiny(limits: media.Limits, asset: Mapping[str, Any], pts: list[int]) -> Ite
     height, width = FRAME[:2] if turns % 2 == 0 else (FRAME[1], FRAME[0])
     scale = VideoReformatter().reformat
     with media.open_video(asset["location"], limits) as container:
-        stream = media.video_stream(container)
-        if begin is not None:
-            container.seek(begin, stream=stream)
-        for at, frame in _timed(container.decode(stream), container.format.name == "avi"):
-            if begin is not None and at < begin:
-                continue
-            if end is not None and at >= end:
+        frames = Frames(container, media.video_stream(container), begin=begin)
+        for n, frame in frames:
+            if end is not None and frames.pts[n] >= end:
                 return
-            _within(limits, frame)
+            media.admitted(frame, limits)
             small = scale(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
-            pts.append(at)
+            pts.append(frames.pts[n])
             yield numpy.rot90(small, -turns)
-
-
-def _timed(frames: Iterable[av.VideoFrame], by_dts: bool) -> Iterator[tuple[int, av.VideoFrame]]:
-    """Frames and the times at which they are shown, each later than the one before.
-
-    A frame without a time follows the one before; AVI has decoding times only.
-    """
-    before: int | None = None
-    usual, expected = 1, 0
-    for frame in frames:
-        told = frame.dts if by_dts else frame.pts
-        at = expected if told is None else told
-        if before is not None:
-            at = max(at, before + 1)
-        yield at, frame
-        expected = at + max(1, frame.duration or usual)
-        usual = at - before if before is not None else 1
-        before = at
-
-
-def _within(limits: media.Limits, frame: av.VideoFrame) -> None:
-    if frame.width * frame.height > limits.max_pixels:
-        size = f"{frame.width} x {frame.height} px"
-        raise RowError("too_many_pixels", f"{size}, at most {limits.max_pixels} in all")
-    if frame.colorspace not in _MATRICES:
-        frame.colorspace = _UNSPECIFIED

@@ -57,7 +57,8 @@ def _through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots,
     with media.open_video(asset["location"], limits) as container:
         stream = media.video_stream(container)
         frames = Frames(container, stream, effort, asset["segment_start_pts"])
-        watch = Watch(_film(stream, asset, chosen, frames), limits, asset)
+        second = SecondLook(asset["location"], limits, chosen, frames.pts)
+        watch = Watch(_film(stream, asset, second, frames), second, asset)
         for n, frame in frames:
             watch.look(n, frame)
             if watch.over:
@@ -67,12 +68,13 @@ def _through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots,
 
 
 def _film(
-    stream: av.video.stream.VideoStream, asset: Mapping[str, Any], chosen: SplitShots, frames: Frames
+    stream: av.video.stream.VideoStream, asset: Mapping[str, Any], second: SecondLook, frames: Frames
 ) -> Film:
     base, context = Fraction(stream.time_base or Fraction(1, 1000)), stream.codec_context
     rotation = asset["rotation"] or 0
     size = (context.width, context.height) if rotation % 180 == 0 else (context.height, context.width)
-    return Film(chosen, _rules(chosen, base), frames, base, f"{size[0]}x{size[1]}", rotation)
+    rules, shape = _rules(second.chosen, base), f"{size[0]}x{size[1]}"
+    return Film(second.chosen, rules, frames, base, shape, rotation, second.picture)
 
 
 def _rules(chosen: SplitShots, base: Fraction) -> Rules:
@@ -96,7 +98,7 @@ class Watch:
     """
 
     film: Film
-    limits: media.Limits
+    second: SecondLook
     asset: Mapping[str, Any]
     eyes: Eyes = field(default_factory=Eyes)
     over: bool = False
@@ -115,18 +117,14 @@ class Watch:
             self._open = True
             self.film.begin(None, "limit")
         self._due: Fraction | int | None = None
-        self.film.fetch = lambda frame: _picture(self, frame)
 
     def _detector(self) -> Detector:
         chosen = self.film.chosen
-        return open_detector(chosen.detector, chosen.threshold, self.film.frames.effort)
+        return open_detector(chosen.detector, chosen.used_threshold, self.film.frames.effort)
 
     def look(self, n: int, frame: av.VideoFrame) -> None:
         """Take the next decoded frame, the n-th that is shown. Raises RowError `too_many_pixels`."""
-        if frame.width * frame.height > self.limits.max_pixels:
-            size = f"{frame.width} x {frame.height} px"
-            raise RowError("too_many_pixels", f"{size}, at most {self.limits.max_pixels} in all")
-        glance, film = self.eyes.glance(frame), self.film
+        glance, film = self.eyes.glance(media.admitted(frame, self.second.limits)), self.film
         film.at.append(n)
         film.numbers.add(glance)
         colour = self._pictured(frame, glance)
@@ -231,50 +229,56 @@ class _Ahead:
         after = at[end] if end < len(at) else len(pts)
         if found.kind == "hard" and before < after:
             if self.watch.film.frames.effort == "fast":
-                return _refined(self.watch, before, after)
+                return self.watch.second.cut(before, after)
             return Boundary(after, after, "hard")
         return Boundary(before, after, found.kind)
 
 
-def _refined(watch: Watch, before: int, after: int) -> Boundary:
-    """The cut between frames `before` - 1 and `after`, which were decoded, by a second look at those between.
-    Where they cannot be decoded alone they are given away."""
-    glances = _again(watch, before - 1, after + 1, Eyes().glance)
-    if not glances:
-        return Boundary(before, after, "hard")
-    cells = [glance.cells.astype(np.int16) for glance in glances]
-    steps = [float(np.abs(b - a).mean()) for a, b in pairwise(cells)]
-    cut = before + int(np.argmax(steps))
-    return Boundary(cut, cut, "hard")
+@dataclass(frozen=True)
+class SecondLook:
+    """At single frames of the film, decoded once more from the key frame before them on; `pts` are its times
+    so far."""
 
+    location: Mapping[str, Any]
+    limits: media.Limits
+    chosen: SplitShots
+    pts: list[int]
 
-def _picture(watch: Watch, n: int) -> Picture | None:
-    """Frame n as a picture, by a second look."""
-    chosen, eyes = watch.film.chosen, Eyes()
+    def cut(self, before: int, after: int) -> Boundary:
+        """The cut between frames `before` - 1 and `after`, which were decoded, by those between. Where they
+        cannot be decoded alone they are given away."""
+        glances = self._frames(before - 1, after + 1, Eyes().glance)
+        if not glances:
+            return Boundary(before, after, "hard")
+        cells = [glance.cells.astype(np.int16) for glance in glances]
+        steps = [float(np.abs(b - a).mean()) for a, b in pairwise(cells)]
+        at = before + int(np.argmax(steps))
+        return Boundary(at, at, "hard")
 
-    def take(frame: av.VideoFrame) -> Picture:
-        colour, luma = eyes.colour(frame, chosen.frame_px), eyes.sharp(frame, chosen.blur_px)
-        return Picture(n, 0, colour.copy(), luma.copy())
+    def picture(self, n: int) -> Picture | None:
+        """Frame n as a picture; null where it cannot be found again."""
+        chosen, eyes = self.chosen, Eyes()
 
-    return next(iter(_again(watch, n, n + 1, take)), None)
+        def take(frame: av.VideoFrame) -> Picture:
+            colour, luma = eyes.colour(frame, chosen.frame_px), eyes.sharp(frame, chosen.blur_px)
+            return Picture(n, 0, colour.copy(), luma.copy())
 
+        return next(iter(self._frames(n, n + 1, take)), None)
 
-def _again(watch: Watch, first: int, end: int, take: Callable[[av.VideoFrame], T]) -> list[T]:
-    """What is taken of frames [first, end), decoded from the key frame before them on; nothing where they
-    cannot be found so."""
-    wanted = watch.film.frames.pts[first:end]
-    for margin_s in _MARGINS_S:
-        made: list[T] = []
-        with media.open_video(watch.asset["location"], watch.limits) as container:
-            stream = media.video_stream(container)
-            frames = Frames(container, stream, "exact", wanted[0], margin_s)
-            for _, frame in frames:
-                made.append(take(frame))
-                if len(made) == len(wanted):
-                    break
-        if frames.pts == wanted:
-            return made
-    return []
+    def _frames(self, first: int, end: int, take: Callable[[av.VideoFrame], T]) -> list[T]:
+        """What is taken of frames [first, end); nothing where they cannot be found."""
+        wanted = self.pts[first:end]
+        for margin_s in _MARGINS_S:
+            made: list[T] = []
+            with media.open_video(self.location, self.limits) as container:
+                frames = Frames(container, media.video_stream(container), "exact", wanted[0], margin_s)
+                for _, frame in frames:
+                    made.append(take(media.admitted(frame, self.limits)))
+                    if len(made) == len(wanted):
+                        break
+            if frames.pts == wanted:
+                return made
+        return []
 
 
 def _given(asset: Mapping[str, Any], chosen: SplitShots) -> list[tuple[int, int, str]]:
@@ -282,6 +286,5 @@ def _given(asset: Mapping[str, Any], chosen: SplitShots) -> list[tuple[int, int,
     if chosen.detector != "transnet" or not asset["tiny_pts"]:
         return []
     times = asset["tiny_pts"]
-    threshold = {} if chosen.threshold is None else {"threshold": chosen.threshold}
-    every = cuts_of(asset["shot_odds"], **threshold)
+    every = cuts_of(asset["shot_odds"], chosen.used_threshold or 0.0)
     return [(times[b.first], times[b.end], b.kind) for b in every if b.first and b.end < len(times)]

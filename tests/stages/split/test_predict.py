@@ -91,12 +91,12 @@ def odds(pattern: str) -> list[float]:
 def test_runs_of_odds_are_boundaries(pattern: str, expected: list[tuple[int, int, str]]) -> None:
     """By hand, by the published rule: shots are [0, 2], [3, 5] for the second pattern, [0, 2], [4, 5] for the
     third."""
-    assert expected == cuts_of(odds(pattern))
+    assert expected == cuts_of(odds(pattern), 0.5)
 
 
 def test_odds_at_the_threshold_are_no_boundary() -> None:
     """As the published rule compares: more than the threshold."""
-    assert [] == cuts_of([0.1, 0.5, 0.1])
+    assert [] == cuts_of([0.1, 0.5, 0.1], 0.5)
     assert [(2, 2, "hard")] == cuts_of(np.array([0.1, 0.3, 0.1], np.float32), threshold=0.25)
 
 

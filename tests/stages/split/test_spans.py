@@ -28,7 +28,8 @@ def film_of(times: Sequence[int], by: Rules) -> Film:
     *pts, end = times
     frames = Frames(cast(Any, None), cast(Any, None), pts=list(pts), end_pts=end, decoded=len(pts))
     seen = FrameMeasures(*([0.5] * len(pts) for _ in range(3)), [b""] * len(pts))  # type: ignore[arg-type]
-    return Film(SplitShots(), by, frames, Fraction(1), "8x6", 0, list(range(len(pts))), seen)
+    at = list(range(len(pts)))
+    return Film(SplitShots(), by, frames, Fraction(1), "8x6", 0, lambda n: None, at, seen)
 
 
 def clipped(boundaries: Sequence[Boundary], times: Sequence[int], by: Rules) -> list[dict[str, Any]]:
