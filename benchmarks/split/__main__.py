@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.split import corpus, cutting, tables
-from benchmarks.split.bars import Bar, accuracy_bars, cost_bars, side_bars
+from benchmarks.split import corpus, tables
+from benchmarks.split.bars import Bar, accuracy_bars, cost_bars, jpeg_bar
 from benchmarks.split.costs import cost, python
 from benchmarks.split.measured import Measured, measure
 from benchmarks.split.ours import EFFORTS
@@ -36,8 +36,8 @@ def main(words: Sequence[str]) -> int:
     bars = accuracy_bars(found) if "exact" in chosen.efforts else []
     if not accuracy:
         _say("\nCPU seconds ÷ bare decode\n" + tables.prices(found, chosen.efforts))
-        report |= _sides(found, chosen.work)
-        bars += cost_bars(found) + side_bars(report["stills"], report["cuts"])
+        report["stills"] = _stills(chosen.work)
+        bars += [*cost_bars(found), jpeg_bar(report["stills"])]
     _say("\nBoundaries by video\n" + tables.accuracy(found, chosen.efforts))
     _say("\nBoundaries by finder\n" + tables.finders(found) + "\n")
     return _judged(bars, report, chosen)
@@ -58,13 +58,10 @@ def _judged(bars: Sequence[Bar], report: dict[str, Any], chosen: argparse.Namesp
     return 1 if missed else 0
 
 
-def _sides(found: Sequence[Measured], work: Path) -> dict[str, Any]:
-    """The photograph, and the cuts of the largest picture that was measured (of several the first)."""
-    video = max((one.video for one in found), key=lambda video: corpus.SIZES[video.recipe.size])
+def _stills(work: Path) -> dict[str, float]:
     with tempfile.TemporaryDirectory(dir=work) as folder:
-        stills = json.loads(cost(python("benchmarks.split.stills", folder)).output)
-        cuts = cutting.cut(video.path, Path(folder), video.seconds)
-    return {"stills": stills, "cuts": cuts}
+        seconds: dict[str, float] = json.loads(cost(python("benchmarks.split.stills", folder)).output)
+    return seconds
 
 
 def _recipes(chosen: argparse.Namespace) -> list[corpus.Recipe]:

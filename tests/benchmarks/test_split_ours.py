@@ -6,7 +6,6 @@ from typing import Any
 
 from benchmarks.split.bars import Bar
 from benchmarks.split.costs import cheapest, cost, python
-from benchmarks.split.cutting import spread
 from benchmarks.split.ours import boundaries
 from benchmarks.split.tables import laid_out
 
@@ -31,14 +30,6 @@ def test_a_bar_is_passed_at_its_figure() -> None:
     assert Bar("ratio", 1.4, 1.4, at_most=True).passed
     assert Bar("recall", 0.9, 0.9).passed
     assert not Bar("recall", 0.89, 0.9).passed
-
-
-def test_clips_start_at_key_frames_all_over_the_file() -> None:
-    """Twelve clips; the first at the beginning, none beyond the end."""
-    spans = spread([0.0, 10.0, 50.0, 100.0], 120.0)
-    assert 12 == len(spans)
-    assert (0.0, 6.0) == spans[0]
-    assert (100.0, 106.0) == spans[-1]
 
 
 def test_a_command_costs_what_it_spent() -> None:
