@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from stages.split.alike import alike, moved
+from stages.split.alike import alike, moved, unchanged
 from stages.split.fades import EMPTY
 from stages.split.window import ALL_CELLS, FRAMES, Pixels, Window
-from stages.split.wipes import PAD, is_wipe, swept
+from stages.split.wipes import may_sweep, swept
 
 # Lengths of span that are looked at, in frames; a transition is found by the lengths near its own.
 LENGTHS = (6, 10, 16, 24, 36, 54)
@@ -39,6 +39,8 @@ WEIGHTS = {
     "moved": -1.41,
 }
 LEAST_ODDS = 1.5
+# The two scenes are less alike than this, and keep fewer of their blocks.
+MOST_ALIKE, MOST_UNCHANGED = 0.7, 0.3
 # The ends of a ramp are followed while it has this share of its mean pace, by so many frames at most.
 SLOW, _FARTHEST = 0.25, 12
 
@@ -46,12 +48,13 @@ SLOW, _FARTHEST = 0.25, 12
 @dataclass(frozen=True)
 class Span:
     """Frames `first` (still the old shot) to `last` (already the new one), by whatever odds; `low` is the
-    first frame behind the cut before."""
+    first frame behind the cut before, `sweeps` whether a front may pass."""
 
     odds: float
     first: int
     last: int
     low: int
+    sweeps: bool
 
 
 @dataclass
@@ -107,9 +110,9 @@ class Gradual:
             return
         if any(series[n % FRAMES] > far for n in range(last + 1, high)):
             return
-        odds = weigh(self.window, first, last)
-        if odds > LEAST_ODDS:
-            self._spans.append(Span(odds, first, last, self.since))
+        odds, sweeps = weigh(self.window, first, last), may_sweep(self.window, first, last)
+        if odds > LEAST_ODDS or sweeps:
+            self._spans.append(Span(odds, first, last, self.since, sweeps))
 
     def _settled(self, before: int, wall: float = math.inf) -> Iterator[tuple[int, int]]:
         """The best of each group of overlapping spans that no later span can join; `wall` is a cut behind
@@ -126,17 +129,38 @@ class Gradual:
             yield from self._chosen(group, wall)
 
     def _chosen(self, group: list[Span], wall: float) -> Iterator[tuple[int, int]]:
+        """Of spans that overlap the wipes, then those of the best odds."""
         taken: list[tuple[int, int]] = []
-        for span in sorted(group, key=lambda span: (-span.odds, span.first)):
-            if any(span.first < end and first < span.last for first, end in taken):
-                continue
-            first, end = edges(self.window, span, self.seen)
-            # Of a transition some frames before and behind must be of one shot alone.
-            if (span.low and first <= span.low + 1) or end >= wall - 1:
-                continue
-            if not any(first < other_end and other < end for other, other_end in taken):
-                taken.append((first, end))
+        group.sort(key=lambda span: (-span.odds, span.first))
+        for place in (self._wiped, self._mixed):
+            for span in group:
+                if _meets(taken, span.first, span.last) or not (found := place(span, wall)):
+                    continue
+                # Of a transition some frames before and behind must be of one shot alone.
+                pure = not (span.low and found[0] <= span.low + 1) and found[1] < wall - 1
+                if pure and not _meets(taken, *found):
+                    taken.append(found)
         yield from sorted(taken)
+
+    def _wiped(self, span: Span, wall: float) -> tuple[int, int] | None:
+        if not span.sweeps:
+            return None
+        low, high = max(span.low, self.window.oldest), int(min(self.seen, wall))
+        return swept(self.window, span.first, span.last, low, high)
+
+    def _mixed(self, span: Span, wall: float) -> tuple[int, int] | None:
+        """By its ramp, which may be far shorter than the span: a change of the light while a camera pans."""
+        if span.odds <= LEAST_ODDS:
+            return None
+        first, end = edges(self.window, span, self.seen)
+        before, after = max(first - 1, self.window.oldest), min(end, self.seen - 1)
+        grids, chroma = ([get(n) for n in (before, after)] for get in (self.window.grid, self.window.chroma))
+        same = alike(*grids) > MOST_ALIKE or unchanged(*grids, *chroma) > MOST_UNCHANGED
+        return None if same or weigh(self.window, before, after) <= LEAST_ODDS else (first, end)
+
+
+def _meets(taken: list[tuple[int, int]], first: int, end: int) -> bool:
+    return any(first < other_end and other < end for other, other_end in taken)
 
 
 def weigh(window: Window, first: int, last: int) -> float:
@@ -178,7 +202,7 @@ def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
     """The frames [first, end) that are neither all of the old shot nor all of the new one.
 
     The share of the way that each frame has gone is fitted by a straight ramp; where it goes on beyond, if
-    only slowly, the span does too. Of a wipe the ends are when its front enters and leaves the picture.
+    only slowly, the span does too.
     """
     room = max(8, span.last - span.first)
     from_, to = max(span.low, span.first - room, window.oldest), min(high - 1, span.last + room)
@@ -190,9 +214,6 @@ def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
     pace = np.convolve(np.diff(gone), np.full(3, 1 / 3), "same")
     first, last = _followed(pace, *_ramp(gone, at, end))
     first, stop = first + 1, max(last, first + 1)
-    if is_wipe(cells[max(0, first - 1) : stop + 1]):
-        begin = max(0, first - PAD)
-        first, stop = (begin + n for n in swept(cells[begin : stop + PAD], first - begin, stop - begin))
     first = max(from_ + first, span.low + 1 if span.low else 0, window.oldest)
     return first, max(first + 1, min(from_ + stop, high))
 
@@ -212,12 +233,11 @@ def _ramp(gone: Pixels, first: int, last: int) -> tuple[int, int]:
     """The ramp from 0 at one frame to 1 at another, near the given ones, that is nearest to `gone`."""
     length, at = last - first, np.arange(len(gone))
     step = max(1, length // 18)
-    starts = range(max(0, first - length // 2), first + length // 2 + 1, step)
-    ends = range(first + length // 2, min(len(gone) - 1, last + length // 2) + 1, step)
-    best = (math.inf, first, last)
-    for start in starts:
-        for end in ends:
-            if end - start >= 2:
-                miss = float(np.square(gone - np.clip((at - start) / (end - start), 0, 1)).mean())
-                best = min(best, (miss, start, end))
-    return best[1], best[2]
+    starts = np.arange(max(0, first - length // 2), first + length // 2 + 1, step)[:, None, None]
+    ends = np.arange(first + length // 2, min(len(gone) - 1, last + length // 2) + 1, step)[:, None]
+    ramps = np.clip((at - starts) / np.maximum(ends - starts, 1), 0, 1)
+    misses = np.where(ends - starts >= 2, np.square(gone - ramps).mean(-1, keepdims=True), math.inf)[..., 0]
+    if not np.isfinite(misses).any():
+        return first, last
+    start, end = np.unravel_index(int(misses.argmin()), misses.shape)
+    return int(starts[start, 0, 0]), int(ends[end, 0])

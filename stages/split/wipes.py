@@ -3,74 +3,132 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from stages.split.eyes import CELLS
+from stages.split.eyes import CELLS, CHROMA
+from stages.split.window import Window
 
 Pixels = np.ndarray[Any, Any]
-# In a wipe most cells that change much are at either end of their way; in a dissolve at most six in ten are.
-WIPE_SHARE, _FAR, _FEW = 0.63, 16.0, 40
-# Frames beside the transition that the two scenes are taken from, and those by which its ends may move.
-PAD, _OUT, _IN = 6, 12, 6
-# A front that cells miss by more frames than this (median) is none of those known here.
-_MOST_MISS = 2.0
+# In a wipe so many of the cells that change are all old or all new at any time; in a dissolve few are.
+_SHARP, _OLD = 0.7, 0.2
+# A cell changes when it goes by more levels than these, of luma and of chroma; fewer cells tell nothing.
+_FAR_LUMA, _FAR_CHROMA, _FEW = 16.0, 8.0, 60
+# A cell turns at one time when that explains so much of its variance.
+_EXPLAINED = 0.6
+# A front is one when so many of all cells turn, when so many of those that change do so within these frames
+# of it, and half of those that turn within fewer; and it takes some frames to pass.
+_TURN, _FOLLOW, _NEAR, _CLOSE, _SHORTEST = 0.2, 0.35, 2.5, 1.0, 5
+# Frames beside a front that show the two scenes, and how much longer it may be than the span first seen.
+PAD, _LONGER = 8, 36
+# How often a front is fitted to the frames that the fit before calls its own, where so many cells follow it.
+_ROUNDS, _FAINT = 3, 0.1
 
 
-def is_wipe(cells: Pixels) -> bool:
-    """Whether cells (frames, n) between the first and the last frame are mostly all old or all new."""
+class Front(NamedTuple):
+    """How a front passes: the frames at which it enters and leaves the picture, the share of all cells that
+    turn, that of the changing ones that follow it, and by how many frames half of those that turn miss it."""
+
+    enters: float
+    leaves: float
+    turn: float
+    follow: float
+    miss: float
+
+    @property
+    def passes(self) -> bool:
+        return (
+            self.turn >= _TURN
+            and self.follow >= _FOLLOW
+            and self.miss <= _CLOSE
+            and self.leaves - self.enters >= _SHORTEST
+        )
+
+
+def may_sweep(window: Window, first: int, last: int) -> bool:
+    """Whether most cells that change between two frames are all old or all new between them."""
+    cells = window.cells(np.linspace(first, last, 5).astype(int))
     way = cells[-1] - cells[0]
-    far = np.abs(way) > _FAR
-    if np.count_nonzero(far) < _FEW // 2:
-        return False
-    between = cells[[len(cells) * n // 4 for n in (1, 2, 3)]][:, far]
-    gone = (between - cells[0][far]) / way[far]
-    return float(((gone < 0.2) | (gone > 0.8)).mean()) > WIPE_SHARE
-
-
-def swept(cells: Pixels, first: int, end: int) -> tuple[int, int]:
-    """The frames [first, end) of a wipe, given about, in `cells` (frames, luma cells 18 x 32 and more) that
-    begin PAD frames before it and end as many behind.
-
-    The time at which each cell turns from old to new is fitted by fronts that are straight, round about the
-    middle, or turn like a clock's hand; the picture's corners say when that front enters and leaves.
-    """
-    luma = cells[:, : CELLS[0] * CELLS[1]]
-    old, new = luma[: max(1, first - PAD // 2)].mean(0), luma[min(len(luma) - 1, end + PAD // 2) :].mean(0)
-    far = np.abs(new - old) > _FAR
+    far = np.abs(way) > _LIMITS
     if np.count_nonzero(far) < _FEW:
-        return first, end
-    gone = (luma[:, far] - old[far]) / (new - old)[far]
-    turned = (gone < 0.5).sum(0).astype(float)
-    fits = [_fit(places[far], corners, turned) for places, corners in _FRONTS]
-    miss, enters, leaves, near = min(fits, key=lambda fit: fit[0])
-    if miss > _MOST_MISS:
-        return first, end
-    soft = float(np.median(((gone > 0.15) & (gone < 0.85))[:, near].sum(0))) / 2
-    begin = min(max(round(enters - soft), first - _OUT), first + _IN)
-    stop = max(min(round(leaves + soft), end + _OUT), end - _IN)
-    return (begin, stop) if stop > begin else (first, end)
+        return False
+    gone = (cells[1:4, far] - cells[0, far]) / way[far]
+    return float(((gone < _OLD) | (gone > 1 - _OLD)).mean()) > _SHARP
 
 
-def _fit(places: Pixels, corners: Pixels, turned: Pixels) -> tuple[float, float, float, Pixels]:
-    """Least squares, outliers left out: (median miss in frames, first time in the picture, last, which
-    fit)."""
+def swept(window: Window, first: int, last: int, low: int, high: int) -> tuple[int, int] | None:
+    """The frames [first, end) of the wipe near frames `first` to `last`; none where no front passes. Frames
+    before `low` and from `high` on belong to other shots."""
+    front, seen = None, (0, 0)
+    near = (max(low, first - PAD), min(high, last + PAD + 1))
+    for _ in range(_ROUNDS):
+        if near == seen or near[1] - near[0] < PAD:
+            break
+        seen, front = near, _fitted(window.cells(np.arange(*near)), near[0])
+        if front is None or front.leaves - front.enters < _SHORTEST - 1 or front.follow < _FAINT:
+            return None
+        near = (
+            max(int(front.enters) - PAD, first - _LONGER, low),
+            min(int(front.leaves) + PAD + 1, last + _LONGER, high),
+        )
+    if front is None or not front.passes:
+        return None
+    # A cell turns at its first new frame: the first one at the first mixed frame, the last one behind them.
+    return max(low, round(front.enters + 0.5)), min(high, round(front.leaves - 0.5))
+
+
+def _fitted(cells: Pixels, begin: int) -> Front | None:
+    """The front that most of the cells (frames from `begin` on, 864) follow: straight, round about the
+    middle, or turning like a clock's hand. The picture's corners say when it enters and leaves."""
+    turned, explained, far = _turns(cells - cells[0])
+    turns = far & (explained > _EXPLAINED)
+    if np.count_nonzero(turns) < _FEW:
+        return None
+    found = []
+    for places, corners in _FRONTS:
+        misses, weights = _fit(places[turns], turned[turns])
+        times = begin + corners @ weights
+        follow = float((misses < _NEAR).sum() / far.sum())
+        miss = float(np.median(misses))
+        found.append(Front(times.min(), times.max(), float(turns.mean()), follow, miss))
+    return max(found, key=lambda front: front.follow)
+
+
+def _turns(cells: Pixels) -> tuple[Pixels, Pixels, Pixels]:
+    """Of each cell the first frame of its new level, the share of its variance that a single step at that
+    frame explains, and whether the step is a large one."""
+    count, at = len(cells), np.arange(1, len(cells), dtype=np.float32)[:, None]
+    sums = np.cumsum(cells, 0)
+    apart = sums[:-1] - sums[-1] * (at / count)
+    weight = count / (at * (count - at))
+    best = (apart * apart * weight).argmax(0)
+    off, weight = apart[best, np.arange(cells.shape[1])], weight[best, 0]
+    variance = np.square(cells).sum(0) - np.square(sums[-1]) / count
+    return best + 1.0, off * off * weight / np.maximum(variance, 1e-3), np.abs(off) * weight > _LIMITS
+
+
+def _fit(places: Pixels, turned: Pixels) -> tuple[Pixels, Pixels]:
+    """Least squares, outliers left out: by how many frames each cell misses the front, and its weights."""
     near = np.ones(len(turned), bool)
     for _ in range(4):
-        weights, *_rest = np.linalg.lstsq(places[near], turned[near], rcond=None)
+        some, times = places[near], turned[near]
+        weights = np.linalg.solve(some.T @ some + 1e-6 * np.eye(some.shape[1]), some.T @ times)
         misses = np.abs(places @ weights - turned)
         near = misses < max(1.0, 2.5 * float(np.median(misses)))
-    times = corners @ weights
-    return float(np.median(misses)), float(times.min()), float(times.max()), near
+    return misses, weights
+
+
+def _places(size: tuple[int, int]) -> Pixels:
+    """(cells, 2): across and down, of the middle of each cell, 0 to 1."""
+    rows, columns = np.mgrid[0 : size[1], 0 : size[0]]
+    return np.stack([(columns.ravel() + 0.5) / size[0], (rows.ravel() + 0.5) / size[1]], 1)
 
 
 def _fronts() -> list[tuple[Pixels, Pixels]]:
     """Of each kind of front what its time depends on, by cell and at the ends of the picture."""
-    width, height = CELLS
-    rows, columns = np.mgrid[0:height, 0:width]
-    x, y = ((columns + 0.5) / width).ravel(), ((rows + 0.5) / height).ravel()
-    across, down, one = (x - 0.5) * 16 / 9, y - 0.5, np.ones(width * height)
+    x, y = np.concatenate([_places(CELLS), _places(CHROMA), _places(CHROMA)]).T
+    across, down, one = (x - 0.5) * 16 / 9, y - 0.5, np.ones(len(x))
     turn = np.arctan2(across, -down) % (2 * math.pi) / (2 * math.pi)
     corner = math.hypot(8 / 9, 0.5)
     return [
@@ -81,3 +139,4 @@ def _fronts() -> list[tuple[Pixels, Pixels]]:
 
 
 _FRONTS = _fronts()
+_LIMITS = np.repeat(np.array([_FAR_LUMA, _FAR_CHROMA], np.float32), [math.prod(CELLS), 2 * math.prod(CHROMA)])
