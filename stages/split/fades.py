@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from stages.split.alike import alike
 from stages.split.window import Window
 
-# A frame of less contrast than this, in levels, is empty: black, white or of one colour.
+# A frame of less contrast than this, in levels, is empty: black, white or of one colour; what fades has so
+# much more than an empty one.
 EMPTY = 4.0
 # An emptiness of more frames is a shot of its own, between two transitions.
 MOST_EMPTY = 25
@@ -74,6 +75,7 @@ class Fades:
                 break
             n += way
         frames = abs(n - empty) - 1
-        if frames < LEAST or alike(self.window.grid(n), self.window.grid(n - way * (frames // 2))) < SAME:
+        if frames < LEAST or contrast(n) - base < EMPTY:
             return 0
-        return frames
+        same = alike(self.window.grid(n), self.window.grid(n - way * (frames // 2))) >= SAME
+        return frames if same else 0

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.split.fades import MOST_EMPTY, Fades
+from stages.split.fades import EMPTY, MOST_EMPTY, Fades
 from stages.split.window import Window
 from tests.stages.split.drawn import CUT, SIZE, Pixels, plan, slow, window
 
@@ -73,3 +73,16 @@ def test_long_emptiness_is_a_shot() -> None:
 def test_a_cut_to_another_bright_shot_is_no_fade() -> None:
     """Nothing is empty there."""
     assert [] == fades(window(plan([40, 40], [CUT]).frames(SIZE)))
+
+
+def test_a_small_thing_that_comes_in_is_no_fade() -> None:
+    """A plain wall has hardly any contrast, and a little more once something moves over it."""
+    noise = np.random.default_rng(1).normal(90, 8, (9, 16)).astype(np.float32)
+    wall = cv2.cvtColor(cv2.resize(noise, SIZE).clip(83, 96).astype(np.uint8), cv2.COLOR_GRAY2RGB)
+    frames = []
+    for n in range(60):
+        frames.append(wall.copy())
+        cv2.circle(frames[-1], (96, 2 * n - 40), 7, (125, 125, 125), -1)
+    seen = window(frames)
+    assert seen.contrast(0) < EMPTY < seen.contrast(59) < 2 * EMPTY
+    assert [] == fades(seen)
