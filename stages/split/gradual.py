@@ -47,13 +47,12 @@ SLOW, _FARTHEST = 0.25, 12
 
 @dataclass(frozen=True)
 class Span:
-    """Frames `first` (still the old shot) to `last` (already the new one), by whatever odds; `low` is the
-    first frame behind the cut before, `sweeps` whether a front may pass."""
+    """Frames `first` (still the old shot) to `last` (already the new one), by whatever odds; `sweeps` is
+    whether a front may pass."""
 
     odds: float
     first: int
     last: int
-    low: int
     sweeps: bool
 
 
@@ -112,7 +111,7 @@ class Gradual:
             return
         odds, sweeps = weigh(self.window, first, last), may_sweep(self.window, first, last)
         if odds > LEAST_ODDS or sweeps:
-            self._spans.append(Span(odds, first, last, self.since, sweeps))
+            self._spans.append(Span(odds, first, last, sweeps))
 
     def _settled(self, before: int, wall: float = math.inf) -> Iterator[tuple[int, int]]:
         """The best of each group of overlapping spans that no later span can join; `wall` is a cut behind
@@ -129,30 +128,29 @@ class Gradual:
             yield from self._chosen(group, wall)
 
     def _chosen(self, group: list[Span], wall: float) -> Iterator[tuple[int, int]]:
-        """Of spans that overlap the wipes, then those of the best odds."""
+        """Of spans that overlap the wipes that most follow, then those of the best odds."""
         taken: list[tuple[int, int]] = []
-        group.sort(key=lambda span: (-span.odds, span.first))
-        for place in (self._wiped, self._mixed):
-            for span in group:
-                if _meets(taken, span.first, span.last) or not (found := place(span, wall)):
-                    continue
-                # Of a transition some frames before and behind must be of one shot alone.
-                pure = not (span.low and found[0] <= span.low + 1) and found[1] < wall - 1
-                if pure and not _meets(taken, *found):
-                    taken.append(found)
+        low, high = max(self.since, self.window.oldest), int(min(self.seen, wall))
+
+        def take(first: int, end: int) -> None:
+            # Of a transition some frames before and behind must be of one shot alone.
+            pure = not (self.since and first <= self.since + 1) and end < wall - 1
+            if pure and not _meets(taken, first, end):
+                taken.append((first, end))
+
+        sweeping = (swept(self.window, s.first, s.last, low, high) for s in group if s.sweeps)
+        for sweep in sorted((s for s in sweeping if s), reverse=True):
+            take(sweep.first, sweep.end)
+        for span in sorted(group, key=lambda span: (-span.odds, span.first)):
+            if not _meets(taken, span.first, span.last) and (found := self._mixed(span)):
+                take(*found)
         yield from sorted(taken)
 
-    def _wiped(self, span: Span, wall: float) -> tuple[int, int] | None:
-        if not span.sweeps:
-            return None
-        low, high = max(span.low, self.window.oldest), int(min(self.seen, wall))
-        return swept(self.window, span.first, span.last, low, high)
-
-    def _mixed(self, span: Span, wall: float) -> tuple[int, int] | None:
+    def _mixed(self, span: Span) -> tuple[int, int] | None:
         """By its ramp, which may be far shorter than the span: a change of the light while a camera pans."""
         if span.odds <= LEAST_ODDS:
             return None
-        first, end = edges(self.window, span, self.seen)
+        first, end = edges(self.window, span, self.since, self.seen)
         before, after = max(first - 1, self.window.oldest), min(end, self.seen - 1)
         grids, chroma = ([get(n) for n in (before, after)] for get in (self.window.grid, self.window.chroma))
         same = alike(*grids) > MOST_ALIKE or unchanged(*grids, *chroma) > MOST_UNCHANGED
@@ -198,14 +196,14 @@ def evidence(window: Window, first: int, last: int) -> Iterator[tuple[str, float
     yield "moved", 5 * sum(moved(before, after) for before, after in pairwise(quarters)) / 4
 
 
-def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
+def edges(window: Window, span: Span, low: int, high: int) -> tuple[int, int]:
     """The frames [first, end) that are neither all of the old shot nor all of the new one.
 
     The share of the way that each frame has gone is fitted by a straight ramp; where it goes on beyond, if
     only slowly, the span does too.
     """
     room = max(8, span.last - span.first)
-    from_, to = max(span.low, span.first - room, window.oldest), min(high - 1, span.last + room)
+    from_, to = max(low, span.first - room, window.oldest), min(high - 1, span.last + room)
     cells = window.cells(np.arange(from_, to + 1))
     at, end = span.first - from_, span.last - from_
     old, new = cells[max(0, at - 2) : at + 1].mean(0), cells[end : end + 3].mean(0)
@@ -214,7 +212,7 @@ def edges(window: Window, span: Span, high: int) -> tuple[int, int]:
     pace = np.convolve(np.diff(gone), np.full(3, 1 / 3), "same")
     first, last = _followed(pace, *_ramp(gone, at, end))
     first, stop = first + 1, max(last, first + 1)
-    first = max(from_ + first, span.low + 1 if span.low else 0, window.oldest)
+    first = max(from_ + first, low + 1 if low else 0, window.oldest)
     return first, max(first + 1, min(from_ + stop, high))
 
 

@@ -18,32 +18,49 @@ _FAR_LUMA, _FAR_CHROMA, _FEW = 16.0, 8.0, 60
 # A cell turns at one time when that explains so much of its variance.
 _EXPLAINED = 0.6
 # A front is one when so many of all cells turn, when so many of those that change do so within these frames
-# of it, and half of those that turn within fewer; and it takes some frames to pass.
-_TURN, _FOLLOW, _NEAR, _CLOSE, _SHORTEST = 0.2, 0.35, 2.5, 1.0, 5
-# Frames beside a front that show the two scenes, and how much longer it may be than the span first seen.
-PAD, _LONGER = 8, 36
+# of it, and half of those that turn within fewer, and within a share of the frames by which they are spread.
+_TURN, _FOLLOW, _NEAR, _CLOSE, _CLOSE_SHARE = 0.2, 0.35, 2.5, 1.5, 0.35
+# It takes some frames to pass, and may be longer by these than the span first seen.
+_SHORTEST, _LONGER = 5, 36
+# Frames beside a front that show the two scenes.
+PAD = 8
 # How often a front is fitted to the frames that the fit before calls its own, where so many cells follow it.
 _ROUNDS, _FAINT = 3, 0.1
+# Frames before and after it turns in which a cell may be between the scenes; of a sharp edge two are, by the
+# cell's own width, and a soft one is wider than where it is well between them.
+_EDGE, _SHARP_EDGE, _WIDER = 16, 2, 1.5
 
 
 class Front(NamedTuple):
     """How a front passes: the frames at which it enters and leaves the picture, the share of all cells that
-    turn, that of the changing ones that follow it, and by how many frames half of those that turn miss it."""
+    turn, that of the changing ones that follow it, by how many frames half of those that turn miss it and by
+    how many they are spread; then the followers' numbers and the frame at which each turns."""
 
     enters: float
     leaves: float
     turn: float
     follow: float
     miss: float
+    spread: float
+    followers: Pixels
+    turned: Pixels
 
     @property
     def passes(self) -> bool:
         return (
             self.turn >= _TURN
             and self.follow >= _FOLLOW
-            and self.miss <= _CLOSE
+            and self.miss <= min(_CLOSE, _CLOSE_SHARE * self.spread)
             and self.leaves - self.enters >= _SHORTEST
         )
+
+
+class Sweep(NamedTuple):
+    """A wipe over frames [first, end), and the share of the changing cells that follow its front."""
+
+    follow: float
+    first: int
+    end: int
 
 
 def may_sweep(window: Window, first: int, last: int) -> bool:
@@ -57,8 +74,8 @@ def may_sweep(window: Window, first: int, last: int) -> bool:
     return float(((gone < _OLD) | (gone > 1 - _OLD)).mean()) > _SHARP
 
 
-def swept(window: Window, first: int, last: int, low: int, high: int) -> tuple[int, int] | None:
-    """The frames [first, end) of the wipe near frames `first` to `last`; none where no front passes. Frames
+def swept(window: Window, first: int, last: int, low: int, high: int) -> Sweep | None:
+    """The wipe near frames `first` to `last`; none where no front passes. Frames
     before `low` and from `high` on belong to other shots."""
     front, seen = None, (0, 0)
     near = (max(low, first - PAD), min(high, last + PAD + 1))
@@ -74,25 +91,41 @@ def swept(window: Window, first: int, last: int, low: int, high: int) -> tuple[i
         )
     if front is None or not front.passes:
         return None
+    soft = _softness(window.cells(np.arange(*seen))[:, front.followers], front.turned) / 2
     # A cell turns at its first new frame: the first one at the first mixed frame, the last one behind them.
-    return max(low, round(front.enters + 0.5)), min(high, round(front.leaves - 0.5))
+    enters, leaves = round(front.enters + 0.5 - soft), round(front.leaves - 0.5 + soft)
+    return Sweep(front.follow, max(low, enters), min(high, leaves))
 
 
 def _fitted(cells: Pixels, begin: int) -> Front | None:
-    """The front that most of the cells (frames from `begin` on, 864) follow: straight, round about the
-    middle, or turning like a clock's hand. The picture's corners say when it enters and leaves."""
+    """The front that most of the cells (frames from `begin` on, 864) follow. The picture's corners say when
+    it enters and leaves."""
     turned, explained, far = _turns(cells - cells[0])
-    turns = far & (explained > _EXPLAINED)
-    if np.count_nonzero(turns) < _FEW:
+    turns = np.flatnonzero(far & (explained > _EXPLAINED))
+    if len(turns) < _FEW:
         return None
-    found = []
+    at, found = turned[turns], []
+    spread = float(np.median(np.abs(at - np.median(at))))
     for places, corners in _FRONTS:
-        misses, weights = _fit(places[turns], turned[turns])
-        times = begin + corners @ weights
-        follow = float((misses < _NEAR).sum() / far.sum())
+        misses, weights = _fit(places[turns], at)
+        near, times = misses < _NEAR, begin + corners @ weights
+        shares = len(turns) / len(far), float(near.sum() / far.sum())
         miss = float(np.median(misses))
-        found.append(Front(times.min(), times.max(), float(turns.mean()), follow, miss))
+        found.append(Front(times.min(), times.max(), *shares, miss, spread, turns[near], at[near]))
     return max(found, key=lambda front: front.follow)
+
+
+def _softness(cells: Pixels, turned: Pixels) -> float:
+    """How many frames a soft edge takes to pass a place: how long cells (frames, n), laid over one another by
+    the frames at which they turn, are neither old nor new."""
+    at, columns = turned.astype(int), np.arange(len(turned))
+    sums = np.cumsum(cells, 0)
+    old = sums[at - 1, columns] / at
+    new = (sums[-1] - sums[at - 1, columns]) / (len(cells) - at)
+    rows = np.clip(at + np.arange(-_EDGE, _EDGE + 1)[:, None], 0, len(cells) - 1)
+    gone = np.median((cells[rows, columns] - old) / (new - old), 1)
+    between = int(np.count_nonzero((gone > 0.1) & (gone < 0.9)))
+    return max(0, between - _SHARP_EDGE) * _WIDER
 
 
 def _turns(cells: Pixels) -> tuple[Pixels, Pixels, Pixels]:
@@ -126,16 +159,18 @@ def _places(size: tuple[int, int]) -> Pixels:
 
 
 def _fronts() -> list[tuple[Pixels, Pixels]]:
-    """Of each kind of front what its time depends on, by cell and at the ends of the picture."""
+    """Of each kind of front what its time depends on, by cell and at the ends of the picture: straight ones,
+    doors that open or close, one that is round about the middle, one that turns like a clock's hand."""
     x, y = np.concatenate([_places(CELLS), _places(CHROMA), _places(CHROMA)]).T
     across, down, one = (x - 0.5) * 16 / 9, y - 0.5, np.ones(len(x))
     turn = np.arctan2(across, -down) % (2 * math.pi) / (2 * math.pi)
-    corner = math.hypot(8 / 9, 0.5)
-    return [
-        (np.stack([one, x, y], 1), np.array([[1, a, b] for a in (0, 1) for b in (0, 1)])),
-        (np.stack([one, np.hypot(across, down)], 1), np.array([[1, 0], [1, corner]])),
-        (np.stack([one, turn], 1), np.array([[1, 0], [1, 1]])),
-    ]
+    straight = np.stack([one, x, y], 1), np.array([[1, a, b] for a in (0, 1) for b in (0, 1)])
+    ways = np.abs(x - 0.5), np.abs(down), np.hypot(across, down), turn
+    ends = 0.5, 0.5, math.hypot(8 / 9, 0.5), 1.0
+    others = (
+        (np.stack([one, way], 1), np.array([[1, 0], [1, end]])) for way, end in zip(ways, ends, strict=True)
+    )
+    return [straight, *others]
 
 
 _FRONTS = _fronts()

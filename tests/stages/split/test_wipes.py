@@ -16,6 +16,12 @@ def seen(join: Join, *, seed: int = 3, bars: float = 0.0) -> Window:
     return window(plan([40, 40], [join], seed=seed, bars=bars).frames(SIZE))
 
 
+def span(film: Window, first: int, last: int, low: int, high: int) -> tuple[int, int] | None:
+    """The frames of the wipe alone."""
+    found = swept(film, first, last, low, high)
+    return found and (found.first, found.end)
+
+
 @pytest.mark.parametrize("frames", [10, 30])
 @pytest.mark.parametrize("style", STYLES)
 def test_when_a_front_enters_and_leaves(style: str, frames: int) -> None:
@@ -23,20 +29,20 @@ def test_when_a_front_enters_and_leaves(style: str, frames: int) -> None:
     film = seen(slow("wipe", frames, style))
     middle = 40 + frames // 2
     for first, last in ((middle - 4, middle + 4), (40 - 5, 40 + frames + 5)):
-        found = swept(film, first, last, 0, film.count)
+        found = span(film, first, last, 0, film.count)
         assert found and abs(found[0] - 40) <= 2 and abs(found[1] - 40 - frames) <= 2, (first, found)
 
 
 @pytest.mark.parametrize("bars", [0.06, 0.12])
 def test_between_bars(bars: float) -> None:
     """The bars never change; what runs between them is followed as it is."""
-    found = swept(seen(slow("wipe", 24, "left"), bars=bars), 44, 60, 0, 104)
+    found = span(seen(slow("wipe", 24, "left"), bars=bars), 44, 60, 0, 104)
     assert found and abs(found[0] - 40) <= 2 and abs(found[1] - 64) <= 2, found
 
 
 def test_a_soft_edge() -> None:
     """A cell turns in the middle of the edge: the ends may be half an edge off."""
-    found = swept(seen(slow("wipe", 24, "right", soft=0.15)), 44, 60, 0, 104)
+    found = span(seen(slow("wipe", 24, "right", soft=0.15)), 44, 60, 0, 104)
     assert found and abs(found[0] - 40) <= 4 and abs(found[1] - 64) <= 4, found
 
 
@@ -45,7 +51,7 @@ def test_a_soft_edge() -> None:
 def test_in_a_dissolve_no_front_runs(frames: int, seed: int) -> None:
     """All cells turn at the same time, or none that could be told."""
     film = seen(slow("dissolve", frames), seed=seed)
-    assert None is swept(film, 40, 40 + frames, 0, film.count)
+    assert None is span(film, 40, 40 + frames, 0, film.count)
 
 
 @pytest.mark.parametrize("kind", ["pan", "zoom", "fast", "flash", "text"])
@@ -53,13 +59,13 @@ def test_within_a_shot_no_front_runs(kind: str) -> None:
     """Neither where the camera turns, nor where something rushes past or lights up."""
     frames = 2 if kind == "flash" else 12
     film = window(plan([90], [], seed=22, events=[Event(kind, 40, 40 + frames)]).frames(SIZE))
-    assert None is swept(film, 38, 54, 0, film.count)
+    assert None is span(film, 38, 54, 0, film.count)
 
 
 def test_a_cut_is_no_front() -> None:
     """It enters and leaves at once."""
     film = seen(CUT)
-    assert None is swept(film, 36, 44, 0, film.count)
+    assert None is span(film, 36, 44, 0, film.count)
 
 
 def test_what_may_sweep() -> None:
@@ -72,6 +78,6 @@ def test_what_may_sweep() -> None:
 def test_neighbouring_shots_are_left_out() -> None:
     """Frames before `low` and from `high` on are not looked at, nor told."""
     film = seen(slow("wipe", 30, "left"))
-    found = swept(film, 45, 60, 44, 62)
+    found = span(film, 45, 60, 44, 62)
     assert found is None or (44 <= found[0] and found[1] <= 62)
-    assert None is swept(film, 45, 47, 45, 48)
+    assert None is span(film, 45, 47, 45, 48)
