@@ -81,9 +81,10 @@ def blur(luma: Pixels) -> float | None:
     neighbouring pixels a mean filter of 11 pixels destroys, the worse of the two directions; in the form of
     scikit-image's `blur_effect` but for its Sobel smoothing. `luma` is 2-D, 8 bits.
     """
-    picture = luma.astype(np.float32) / 255
-    if float(picture.std()) < FLAT_LUMA:
+    if float(cv2.meanStdDev(luma)[1][0, 0]) / 255 < FLAT_LUMA:
         return None
+    # In 16 bits, so that filtering keeps fractions of a level and sums of Sobel's weights still fit.
+    picture = luma.astype(np.int16) << 5
     shares = [_lost(picture, axis) for axis in (0, 1)]
     known = [share for share in shares if share is not None]
     return max(known) if known else None
@@ -94,11 +95,12 @@ def _lost(picture: Pixels, axis: int) -> float | None:
     kernel = (1, BLUR_PIXELS) if axis == 0 else (BLUR_PIXELS, 1)
     smooth = cv2.blur(picture, kernel, borderType=cv2.BORDER_REFLECT)
     steps, left = _edges(picture, axis), _edges(smooth, axis)
-    total = float(steps.sum())
-    return 1.0 - float(np.maximum(0.0, steps - left).sum()) / total if total else None
+    total = cv2.sumElems(steps)[0]
+    # Unsigned, so that the difference is none where there is more left.
+    return 1.0 - cv2.sumElems(cv2.subtract(steps, left))[0] / total if total else None
 
 
 def _edges(picture: Pixels, axis: int) -> Pixels:
-    """Sobel's derivative along an axis, away from the border."""
-    found = cv2.Sobel(picture, cv2.CV_32F, axis, 1 - axis, ksize=3)
-    return np.abs(found[1:-1, 1:-1])
+    """The size of Sobel's derivative along an axis, away from the border."""
+    found = cv2.Sobel(picture, cv2.CV_16S, axis, 1 - axis, ksize=3)
+    return np.abs(found[1:-1, 1:-1]).view(np.uint16)
