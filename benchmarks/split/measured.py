@@ -26,8 +26,8 @@ class Measured:
     """Costs by run (`ffmpeg`, `three passes`, `content`, `adaptive`, our efforts), boundaries and scores by
     finder.
 
-    `without_start_s` are our CPU seconds by effort without the start of the interpreter, `told` the efforts
-    that the rows say they were made with.
+    `without_start_s` are our CPU seconds by effort without the start of the interpreter and the libraries,
+    `told` the efforts that the rows say they were made with.
     """
 
     video: Video

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.split.bars import SLOW_KINDS, by_coding, pooled, ratio
+from benchmarks.split.bars import SLOW_KINDS, by_coding, own_ratio, pooled, ratio
 from benchmarks.split.measured import BARE, COMMANDS, SEPARATE, Measured
 from benchmarks.split.truth import EVENTS, Score
 
@@ -23,7 +23,7 @@ def laid_out(rows: Rows) -> str:
 
 def prices(found: Sequence[Measured], efforts: Sequence[str]) -> str:
     """CPU seconds ÷ those of a bare decode, by video and by coding (in capitals); `+` is without the start of
-    the interpreter."""
+    the interpreter and the libraries."""
     runs = (*efforts, *COMMANDS, SEPARATE)
     own = [f"{effort}+" for effort in efforts]
     rows = [["video", "Mb/s", "bare s", *runs, *own, "3 passes ÷ exact", "adaptive ÷ exact", "peak MB"]]
@@ -35,7 +35,7 @@ def prices(found: Sequence[Measured], efforts: Sequence[str]) -> str:
 
 def _prices(name: str, some: Sequence[Measured], runs: Sequence[str], efforts: Sequence[str]) -> list[str]:
     bare = sum(one.costs[BARE].cpu_s for one in some)
-    own = [sum(one.without_start_s[effort] for one in some) / bare for effort in efforts]
+    own = [own_ratio(some, effort) for effort in efforts]
     peak = max(one.costs[effort].peak_bytes for one in some for effort in efforts)
     rate = sum(one.video.bits_per_s * one.video.seconds for one in some) / sum(
         one.video.seconds for one in some

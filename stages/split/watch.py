@@ -222,15 +222,17 @@ class _Ahead:
 
     def _shown(self, found: Boundary) -> Boundary:
         """Of a gradual boundary the frames between the last pure one and the first; of a cut between two
-        decoded frames the very place."""
+        decoded frames the very place, but where one frame was left out between them: it goes to neither shot,
+        as to learn whose it is would cost a decode from the key frame before it on."""
         at, pts = self.watch.film.at, self.watch.film.frames.pts
         first, end = found.first + self.since, found.end + self.since
         before = at[first - 1] + 1 if first else 0
         after = at[end] if end < len(at) else len(pts)
         if found.kind == "hard" and before < after:
-            if self.watch.film.frames.effort == "fast":
+            if self.watch.film.frames.effort == "keyframes":
+                return Boundary(after, after, "hard")
+            if after - before > 1:
                 return self.watch.second.cut(before, after)
-            return Boundary(after, after, "hard")
         return Boundary(before, after, found.kind)
 
 
