@@ -30,7 +30,8 @@ LATE_FRAMES = 320
 
 class Boundary(NamedTuple):
     """Frames [first, end) belong to neither shot: none of them for a hard cut, where both name the first
-    frame of the new shot; of a gradual one those in which both mix. `kind`: hard, gradual."""
+    frame of the new shot, but those that `fast` left out there; of a gradual one those in which both mix.
+    `kind`: hard, gradual."""
 
     first: int
     end: int
@@ -55,8 +56,11 @@ class Detector(Protocol):
     def rest(self) -> list[Boundary]: ...
 
 
-def open_detector(name: str, threshold: float | None, effort: str = "exact") -> Detector:
-    """`effort` as in `effort.Frames`: of key frames alone only those can be told that show another scene.
+def open_detector(
+    name: str, threshold: float | None, effort: str = "exact", aspect: float = 16 / 9
+) -> Detector:
+    """`effort` as in `effort.Frames`: of key frames alone only those can be told that show another scene;
+    `aspect`: width of the stored pictures ÷ their height.
     Raises RecipeError for an unknown name, and for a threshold of a detector that has none."""
     if name not in THRESHOLDS:
         raise RecipeError(f"unknown detector {name!r}; {nearest(name, THRESHOLDS)}")
@@ -64,7 +68,7 @@ def open_detector(name: str, threshold: float | None, effort: str = "exact") -> 
     if usual is None and threshold is not None:
         raise RecipeError(f"split.threshold = {threshold}: the detector {name!r} has none; leave it out")
     if name == "reelmix":
-        return Strangers() if effort == "keyframes" else Own()
+        return Strangers() if effort == "keyframes" else Own(Window(aspect))
     if name in ("none", "transnet"):
         return Nothing()
     from stages.split.scenes import Scenes

@@ -16,8 +16,8 @@ Effort = Literal["exact", "fast", "keyframes"]
 # What the decoder may leave out: frames that no other frame needs; all but key frames.
 _SKIP: dict[str, Literal["NONREF", "NONKEY"]] = {"fast": "NONREF", "keyframes": "NONKEY"}
 
-# Decoders that cannot be told frame by frame, and save little.
-_WHOLE = ("libdav1d", "libaom-av1", "av1")
+# Decoders that leave nothing out, or cannot be told so frame by frame and save little.
+_WHOLE = ("libdav1d", "libaom-av1", "av1", "vp8", "vp9")
 # Containers whose packets do not say when their frames are shown.
 _UNCLOCKED = ("avi", "mpeg")
 # Codecs whose loop filter costs much and may be left out too: pictures of a fifth of the size then differ by
@@ -30,8 +30,20 @@ _MOST_SKIPPED = 16
 
 
 class Unskippable(Exception):
-    """Frames cannot be left out here: packets do not say when they are shown, or what should be decoded is
-    not."""
+    """Frames cannot be left out here after all: a packet does not say when it is shown, or what should be
+    decoded is not."""
+
+
+def possible(
+    effort: Effort, container: av.container.InputContainer, stream: av.video.stream.VideoStream
+) -> Effort:
+    """The effort that a stream allows by its kind alone, so that all parts of it are treated alike."""
+    if container.format.name in _UNCLOCKED:
+        return "exact"
+    context = stream.codec_context
+    if effort == "fast" and (context.name in _WHOLE or not context.has_b_frames):
+        return "exact"
+    return effort
 
 
 @dataclass
@@ -44,7 +56,7 @@ class _NearCuts:
     sizes: deque[int] = field(default_factory=lambda: deque(maxlen=_LAST))
 
     def cut(self, packet: av.Packet[Any]) -> bool:
-        """Whether this packet, in order of storage, is large or lies before a large one."""
+        """Whether this packet, in order of storage, is large or is shown before a large one."""
         pts, size = packet.pts or 0, packet.size
         if self.latest is None or pts > self.latest:
             self.latest = pts
@@ -106,13 +118,9 @@ class Frames:
 
     def _some(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Packets tell the times of the frames that are left out."""
-        if self.container.format.name in _UNCLOCKED:
-            raise Unskippable
         context = self.stream.codec_context
-        if self.effort == "fast" and context.name in _WHOLE:
-            raise Unskippable
         context.skip_frame = _SKIP[self.effort]
-        if context.name in _FILTERED and (self.effort == "keyframes" or context.has_b_frames):
+        if context.name in _FILTERED:
             context.options = {**context.options, "skip_loop_filter": "all"}
             self.filtered = False
         waiting: list[tuple[int, int]] = []
@@ -161,5 +169,5 @@ class Frames:
         before = len(self.pts)
         while waiting and (upto is None or waiting[0][0] <= upto):
             self._add(*heapq.heappop(waiting))
-        if self.effort == "fast" and len(self.pts) - before > _MOST_SKIPPED:
+        if self.effort == "fast" and len(self.pts) - before > _MOST_SKIPPED + 1:
             raise Unskippable

@@ -63,6 +63,7 @@ class Gradual:
     window: Window
     since: int = 0
     seen: int = 0
+    _told: int = 0
     _spans: list[Span] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -134,27 +135,31 @@ class Gradual:
 
         def take(first: int, end: int) -> None:
             # Of a transition some frames before and behind must be of one shot alone.
-            pure = not (self.since and first <= self.since + 1) and end < wall - 1
-            if pure and not _meets(taken, first, end):
+            pure = not (self.since and first <= self.since + 1) and self._told <= first and end < wall - 1
+            if pure and not _meets(taken, first, end) and not self._one_scene(first, end):
                 taken.append((first, end))
 
         sweeping = (swept(self.window, s.first, s.last, low, high) for s in group if s.sweeps)
         for sweep in sorted((s for s in sweeping if s), reverse=True):
-            take(sweep.first, sweep.end)
+            if self.window.seconds(sweep.first, sweep.end - 1) <= LONGEST_S:
+                take(sweep.first, sweep.end)
         for span in sorted(group, key=lambda span: (-span.odds, span.first)):
-            if not _meets(taken, span.first, span.last) and (found := self._mixed(span)):
-                take(*found)
+            if span.odds > LEAST_ODDS and not _meets(taken, span.first, span.last):
+                first, end = edges(self.window, span, self.since, self.seen)
+                # The ramp may be far shorter than the span: a change of the light while a camera pans.
+                if weigh(self.window, *self._around(first, end)) > LEAST_ODDS:
+                    take(first, end)
+        self._told = max([self._told, *(end for _, end in taken)])
         yield from sorted(taken)
 
-    def _mixed(self, span: Span) -> tuple[int, int] | None:
-        """By its ramp, which may be far shorter than the span: a change of the light while a camera pans."""
-        if span.odds <= LEAST_ODDS:
-            return None
-        first, end = edges(self.window, span, self.since, self.seen)
-        before, after = max(first - 1, self.window.oldest), min(end, self.seen - 1)
-        grids, chroma = ([get(n) for n in (before, after)] for get in (self.window.grid, self.window.chroma))
-        same = alike(*grids) > MOST_ALIKE or unchanged(*grids, *chroma) > MOST_UNCHANGED
-        return None if same or weigh(self.window, before, after) <= LEAST_ODDS else (first, end)
+    def _around(self, first: int, end: int) -> tuple[int, int]:
+        return max(first - 1, self.window.oldest), min(end, self.seen - 1)
+
+    def _one_scene(self, first: int, end: int) -> bool:
+        """Whether the pictures before and behind show the same."""
+        ends = self._around(first, end)
+        grids, chroma = ([get(n) for n in ends] for get in (self.window.grid, self.window.chroma))
+        return alike(*grids) > MOST_ALIKE or unchanged(*grids, *chroma) > MOST_UNCHANGED
 
 
 def _meets(taken: list[tuple[int, int]], first: int, end: int) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from manifests.errors import RowError
 from stages import media
 from stages.split.detect import LATE_FRAMES, Boundary, Detector, open_detector
-from stages.split.effort import Effort, Frames, Unskippable
+from stages.split.effort import Frames, Unskippable, possible
 from stages.split.eyes import Eyes, Glance
 from stages.split.film import Film
 from stages.split.pictures import Picture
@@ -45,20 +45,25 @@ def run_through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitSho
     begin in [segment_start_pts, segment_end_pts), whoever looks at the others (see `Watch`).
     """
     try:
-        film = _through(limits, asset, chosen, chosen.effort)
+        film = _through(limits, asset, chosen)
     except Unskippable:
-        film = _through(limits, asset, chosen, "exact")
+        film = _through(limits, asset, chosen, whole=True)
     if not film.at:
         raise RowError("decode_error", "the video stream holds no frame that can be decoded")
     return film
 
 
-def _through(limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots, effort: Effort) -> Film:
+def _through(
+    limits: media.Limits, asset: Mapping[str, Any], chosen: SplitShots, *, whole: bool = False
+) -> Film:
     with media.open_video(asset["location"], limits) as container:
         stream = media.video_stream(container)
+        effort = "exact" if whole else possible(chosen.effort, container, stream)
         frames = Frames(container, stream, effort, asset["segment_start_pts"])
         second = SecondLook(asset["location"], limits, chosen, frames.pts)
-        watch = Watch(_film(stream, asset, second, frames), second, asset)
+        # Where frames are left out, or had to be decoded after all, two segments may not see the same ones.
+        film, sews = _film(stream, asset, second, frames), effort == "exact" and not whole
+        watch = Watch(film, second, asset, sews)
         for n, frame in frames:
             watch.look(n, frame)
             if watch.over:
@@ -100,6 +105,7 @@ class Watch:
     film: Film
     second: SecondLook
     asset: Mapping[str, Any]
+    sews: bool
     eyes: Eyes = field(default_factory=Eyes)
     over: bool = False
     _sewn: list[Boundary] = field(default_factory=list)
@@ -111,8 +117,8 @@ class Watch:
         self._open = self.asset["segment_start_pts"] is None
         self._late = 0
         self._beyond_end: list[Boundary] = []
-        # Where frames are left out, two segments may not see the same ones: then the key frame parts them.
-        self._sews = self.film.chosen.effort == "exact" and self._own.detector.finds
+        # Segments that see other frames are parted at the key frame.
+        self._sews = self.sews and self._own.detector.finds
         if not self._open and not self._sews:
             self._open = True
             self.film.begin(None, "limit")
@@ -120,7 +126,9 @@ class Watch:
 
     def _detector(self) -> Detector:
         chosen = self.film.chosen
-        return open_detector(chosen.detector, chosen.used_threshold, self.film.frames.effort)
+        context = self.film.frames.stream.codec_context
+        aspect = context.width / max(1, context.height) or 1.0
+        return open_detector(chosen.detector, chosen.used_threshold, self.film.frames.effort, aspect)
 
     def look(self, n: int, frame: av.VideoFrame) -> None:
         """Take the next decoded frame, the n-th that is shown. Raises RowError `too_many_pixels`."""

@@ -16,10 +16,11 @@ ALL_CELLS = LUMA_CELLS + 2 * CHROMA[0] * CHROMA[1]
 
 
 class Window:
-    """Frames `count - FRAMES` to `count - 1`, counted from 0 as they were added."""
+    """Frames `count - FRAMES` to `count - 1`, counted from 0 as they were added; the pictures are `aspect`
+    times as wide as they are high."""
 
-    def __init__(self) -> None:
-        self.count = 0
+    def __init__(self, aspect: float = 16 / 9) -> None:
+        self.count, self.aspect = 0, aspect
         self._grids = np.zeros((FRAMES, GRID[1], GRID[0]), np.uint8)
         self._cells = np.zeros((FRAMES, ALL_CELLS), np.uint8)
         self._contrast = [0.0] * FRAMES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -22,6 +23,9 @@ _EXPLAINED = 0.6
 _TURN, _FOLLOW, _NEAR, _CLOSE, _CLOSE_SHARE = 0.2, 0.35, 2.5, 1.5, 0.35
 # It takes some frames to pass, and may be longer by these than the span first seen.
 _SHORTEST, _LONGER = 5, 36
+# All but the first and last twentieth of its followers turn in so much of that time: it runs over the whole
+# picture, not over a part of it.
+_TWENTIETH, _WHOLE = 20, 0.6
 # Frames beside a front that show the two scenes.
 PAD = 8
 # How often a front is fitted to the frames that the fit before calls its own, where so many cells follow it.
@@ -32,13 +36,12 @@ _EDGE, _SHARP_EDGE, _WIDER = 16, 2, 1.5
 
 
 class Front(NamedTuple):
-    """How a front passes: the frames at which it enters and leaves the picture, the share of all cells that
-    turn, that of the changing ones that follow it, by how many frames half of those that turn miss it and by
-    how many they are spread; then the followers' numbers and the frame at which each turns."""
+    """How a front passes: the frames at which it enters and leaves the picture, the share of the changing
+    cells that follow it, by how many frames half of those that turn miss it and by how many they are spread;
+    then the followers' numbers and the frame at which each turns."""
 
     enters: float
     leaves: float
-    turn: float
     follow: float
     miss: float
     spread: float
@@ -51,7 +54,14 @@ class Front(NamedTuple):
             self.follow >= _FOLLOW
             and self.miss <= min(_CLOSE, _CLOSE_SHARE * self.spread)
             and self.leaves - self.enters >= _SHORTEST
+            and self._seen() >= _WHOLE * (self.leaves - self.enters)
         )
+
+    def _seen(self) -> float:
+        """The frames in which nearly all followers turn."""
+        rank = len(self.turned) // _TWENTIETH
+        ordered = np.partition(self.turned, (rank, -1 - rank))
+        return float(ordered[-1 - rank] - ordered[rank])
 
 
 class Sweep(NamedTuple):
@@ -81,7 +91,7 @@ def swept(window: Window, first: int, last: int, low: int, high: int) -> Sweep |
     for _ in range(_ROUNDS):
         if near == seen or near[1] - near[0] < PAD:
             break
-        seen, front = near, _fitted(window.cells(np.arange(*near)), near[0])
+        seen, front = near, _fitted(window.cells(np.arange(*near)), near[0], window.aspect)
         if front is None or front.leaves - front.enters < _SHORTEST - 1 or front.follow < _FAINT:
             return None
         near = (
@@ -93,10 +103,13 @@ def swept(window: Window, first: int, last: int, low: int, high: int) -> Sweep |
     soft = _softness(window.cells(np.arange(*seen))[:, front.followers], front.turned) / 2
     # A cell turns at its first new frame: the first one at the first mixed frame, the last one behind them.
     enters, leaves = round(front.enters + 0.5 - soft), round(front.leaves - 0.5 + soft)
+    # What lies outside of what was looked at is a guess, but where the film begins or ends.
+    if (enters < seen[0] and seen[0] > low) or (leaves > seen[1] and seen[1] < high):
+        return None
     return Sweep(front.follow, max(low, enters), min(high, leaves))
 
 
-def _fitted(cells: Pixels, begin: int) -> Front | None:
+def _fitted(cells: Pixels, begin: int, aspect: float) -> Front | None:
     """The front that most of the cells (frames from `begin` on, 864) follow. The picture's corners say when
     it enters and leaves."""
     turned, explained, far = _turns(cells - cells[0])
@@ -107,12 +120,11 @@ def _fitted(cells: Pixels, begin: int) -> Front | None:
     spread = _median(np.abs(at - _median(at)))
     if spread < _SHORTEST / 4:
         return None
-    for places, corners in _FRONTS:
+    for places, corners in _fronts(aspect):
         misses, weights = _fit(places[turns], at)
         near, times = misses < _NEAR, begin + corners @ weights
-        shares = len(turns) / len(far), float(near.sum() / far.sum())
-        miss = _median(misses)
-        found.append(Front(times.min(), times.max(), *shares, miss, spread, turns[near], at[near]))
+        follow, miss = float(near.sum() / far.sum()), _median(misses)
+        found.append(Front(times.min(), times.max(), follow, miss, spread, turns[near], at[near]))
     return max(found, key=lambda front: front.follow)
 
 
@@ -164,20 +176,21 @@ def _places(size: tuple[int, int]) -> Pixels:
     return np.stack([(columns.ravel() + 0.5) / size[0], (rows.ravel() + 0.5) / size[1]], 1)
 
 
-def _fronts() -> list[tuple[Pixels, Pixels]]:
-    """Of each kind of front what its time depends on, by cell and at the ends of the picture: straight ones,
-    doors that open or close, one that is round about the middle, one that turns like a clock's hand."""
+@functools.lru_cache(maxsize=16)
+def _fronts(aspect: float) -> list[tuple[Pixels, Pixels]]:
+    """Of each kind of front what its time depends on, by cell and at the ends of a picture that is so many
+    times as wide as it is high: straight ones, doors that open or close, one that is round about the middle,
+    one that turns like a clock's hand."""
     x, y = np.concatenate([_places(CELLS), _places(CHROMA), _places(CHROMA)]).T
-    across, down, one = (x - 0.5) * 16 / 9, y - 0.5, np.ones(len(x))
+    across, down, one = (x - 0.5) * aspect, y - 0.5, np.ones(len(x))
     turn = np.arctan2(across, -down) % (2 * math.pi) / (2 * math.pi)
     straight = np.stack([one, x, y], 1), np.array([[1, a, b] for a in (0, 1) for b in (0, 1)])
     ways = np.abs(x - 0.5), np.abs(down), np.hypot(across, down), turn
-    ends = 0.5, 0.5, math.hypot(8 / 9, 0.5), 1.0
+    ends = 0.5, 0.5, math.hypot(aspect / 2, 0.5), 1.0
     others = (
         (np.stack([one, way], 1), np.array([[1, 0], [1, end]])) for way, end in zip(ways, ends, strict=True)
     )
     return [straight, *others]
 
 
-_FRONTS = _fronts()
 _LIMITS = np.repeat(np.array([_FAR_LUMA, _FAR_CHROMA], np.float32), [math.prod(CELLS), 2 * math.prod(CHROMA)])

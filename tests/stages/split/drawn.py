@@ -77,8 +77,9 @@ def glances(frames: Iterable[Pixels]) -> Iterator[Glance]:
 
 def window(frames: Iterable[Pixels], rate: float = 25.0) -> Window:
     """All of these pictures, at most 512, in a window."""
-    made = Window()
-    for glance in glances(frames):
+    pictures = list(frames)
+    made = Window(pictures[0].shape[1] / pictures[0].shape[0])
+    for glance in glances(pictures):
         made.add(glance, made.count / rate)
     return made
 

@@ -91,6 +91,18 @@ def test_fast_gives_away_a_frame_that_it_did_not_see(
     assert 0 < lost <= len(CUTS)
 
 
+def test_several_frames_at_a_cut_are_looked_at_once_more(
+    tmp_path: Path, pictures: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a pyramid up to seven frames lie between two decoded ones: their cut is found among them."""
+    monkeypatch.setattr(effort, "_LARGE", math.inf)
+    options = {"x264-params": "scenecut=0:bframes=7:b-adapt=0:b-pyramid=none:keyint=120"}
+    path = encoded(tmp_path / "a.mp4", pictures, rate=25, **options)
+    fast = watched(path, effort="fast")
+    assert fast.frames.decoded < 0.3 * len(pictures)
+    assert [0, *CUTS] == starts(fast) and gapless(fast.clips)
+
+
 def test_rows_say_fast(tmp_path: Path, pictures: list[Pixels]) -> None:
     """The effort stands in each row; measures of fewer frames make another content hash."""
     path = encoded(tmp_path / "a.mp4", pictures, rate=25, **B_FRAMES)

@@ -1,19 +1,21 @@
 """The front of a wipe, from a span of frames that need only be near it."""
 
+import numpy as np
 import pytest
 
 from benchmarks.split.mixing import Join
 from benchmarks.split.truth import Event
+from stages.split.gradual import Gradual
 from stages.split.window import Window
 from stages.split.wipes import may_sweep, swept
-from tests.stages.split.drawn import CUT, SIZE, plan, slow, window
+from tests.stages.split.drawn import CUT, SIZE, Pixels, plan, slow, window
 
 STYLES = ["left", "right", "up", "down", "diagonal", "iris", "clock"]
 
 
-def seen(join: Join, *, seed: int = 3, bars: float = 0.0) -> Window:
+def seen(join: Join, *, seed: int = 3, bars: float = 0.0, size: tuple[int, int] = SIZE) -> Window:
     """Forty frames of one shot, the transition, forty of the next."""
-    return window(plan([40, 40], [join], seed=seed, bars=bars).frames(SIZE))
+    return window(plan([40, 40], [join], seed=seed, bars=bars).frames(size))
 
 
 def span(film: Window, first: int, last: int, low: int, high: int) -> tuple[int, int] | None:
@@ -76,8 +78,42 @@ def test_what_may_sweep() -> None:
 
 
 def test_neighbouring_shots_are_left_out() -> None:
-    """Frames before `low` and from `high` on are not looked at, nor told."""
+    """Frames before `low` and from `high` on are neither looked at nor told, whatever shot they are of."""
     film = seen(slow("wipe", 30, "left"))
-    found = span(film, 45, 60, 44, 62)
-    assert found is None or (44 <= found[0] and found[1] <= 62)
+    found = span(film, 45, 68, 45, 68)
+    assert found and 45 <= found[0] <= 46 and 67 <= found[1] <= 68, found
     assert None is span(film, 45, 47, 45, 48)
+
+
+@pytest.mark.parametrize("size", [(144, 108), (108, 192)])
+@pytest.mark.parametrize("style", ["iris", "clock"])
+def test_in_pictures_of_other_shapes(style: str, size: tuple[int, int]) -> None:
+    """A circle is round in 4:3 and in portrait, too."""
+    found = span(seen(slow("wipe", 30, style), size=size), 48, 62, 0, 110)
+    assert found and abs(found[0] - 40) <= 3 and abs(found[1] - 70) <= 3, found
+
+
+def transitions(pictures: list[Pixels]) -> list[tuple[int, int]]:
+    finder = Gradual(window(pictures))
+    return [*(told for n in range(len(pictures)) for told in finder.add(n, False)), *finder.rest()]
+
+
+@pytest.mark.parametrize("share", [0.4, 1.0])
+def test_a_shadow_that_comes_over_a_scene_is_no_transition(share: float) -> None:
+    """Its front runs over a part of the picture or all of it: before and behind stands the same scene."""
+    pictures = []
+    for n, picture in enumerate(plan([120], [], seed=4).frames(SIZE)):
+        edge = round(SIZE[0] * share * min(1.0, max(0, n - 60) / 20))
+        pictures.append(np.concatenate([picture[:, :edge] // 2, picture[:, edge:]], 1))
+    assert [] == transitions(pictures)
+
+
+@pytest.mark.parametrize("share", [0.25, 0.35])
+def test_a_card_that_slides_in_is_no_transition(share: float) -> None:
+    """Most of the picture stays as it was."""
+    pictures, card = [], np.full((SIZE[1], SIZE[0], 3), 225, np.uint8)
+    card[::9] = 20
+    for n, picture in enumerate(plan([120], [], seed=4).frames(SIZE)):
+        top = round(SIZE[1] * (1 - share * min(1.0, max(0, n - 60) / 20)))
+        pictures.append(np.concatenate([picture[:top], card[: SIZE[1] - top]]))
+    assert [] == transitions(pictures)
