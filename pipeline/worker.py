@@ -24,7 +24,7 @@ from manifests.errors import ManifestError, RecipeError, RowError
 from manifests.store import Results, inputs, read_side
 from stages import child
 from stages.base import Map, Stage, Work
-from stages.media import Limits
+from stages.media import UNFIT, Limits
 from stages.models.device import machine_trouble
 
 T = TypeVar("T")
@@ -275,9 +275,12 @@ def cost(before: tuple[float, Counter[str]]) -> tuple[float, float]:
 
 def _report(stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]) -> pa.Table:
     decoded, cpu_s = cost(before)
-    media = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None
-    bad = len(written) - written["error"].null_count
-    return report(stage.name, rows=len(live), failed=bad, decodes=decoded, media_s=media or 0.0, cpu_s=cpu_s)
+    length_s = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None
+    unfit = pc.sum(pc.starts_with(written["error"], f"{UNFIT}:")).as_py() or 0
+    bad = len(written) - written["error"].null_count - unfit
+    return report(
+        stage.name, rows=len(live), failed=bad, decodes=decoded, media_s=length_s or 0.0, cpu_s=cpu_s
+    )
 
 
 def report(stage: str, **numbers: Any) -> pa.Table:

@@ -39,6 +39,8 @@ REASONS = {
     "cut_mismatch": "a clip was cut to another number of frames than it has",
     "decoder_crashed": "the decoder's process died",
 }
+# A file of this reason is not broken: what was asked for leaves nothing of it. Such rows do not stop a step.
+UNFIT = "too_short"
 # Demuxers of files that people have; playlists, concat scripts, image sequences, devices and bare H.264 or
 # HEVC without a clock are none of them.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,ivf,wav,mp3,flac,aac"

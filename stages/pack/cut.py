@@ -35,7 +35,8 @@ class CutMedia(Map):
     seconds. `cut = "copy"` takes the packets as they are, from the first frame that decoding can begin with
     to the last that needs none from beyond (see `stages.pack.remux`); `cut_start_error_s` and
     `cut_end_error_s` tell how much later the clip begins, and how much earlier, below zero, it ends. A clip
-    that cannot be copied is cut exactly, and `media_how` says why. Each clip is proved (`stages.pack.proof`).
+    that cannot be copied, or would lack more than the share `copy_lost`, is cut exactly, and `media_how` says
+    why. Each clip is proved (`stages.pack.proof`).
 
     Encoder threads and versions decide the bytes, so they stand in the fingerprint; `crf` and `preset` are
     the encoder's own scales, null its defaults (`stages.pack.codecs`). `max_side_px` bounds the longer side
@@ -61,12 +62,20 @@ class CutMedia(Map):
     video_threads: int = 1
     gop_s: float = 2.0
     audio: Literal["drop", "keep"] = "drop"
+    copy_lost: float = 1.0
     proof: Literal["decode", "packets"] = "decode"
     image_quality: int = 95
     max_side_px: int | None = None
 
     def __post_init__(self) -> None:
-        within(self, "pack", gop_s=(0.01, math.inf), image_quality=(1, 100), video_threads=(1, 64))
+        within(
+            self,
+            "pack",
+            copy_lost=(0, 1),
+            gop_s=(0.01, math.inf),
+            image_quality=(1, 100),
+            video_threads=(1, 64),
+        )
         if self.crf is not None:
             within(self, "pack", crf=(0, 63))
         if self.max_side_px is not None and self.max_side_px < 2:
@@ -217,6 +226,8 @@ def _copy(settings: CutMedia, row: Row, answer: Made) -> Made | str:
         return "not_proved" if error.reason == "cut_mismatch" else error.reason
     late = float((answer["first_pts"] - row["start_pts"]) * tick)
     early = float((answer["end_pts"] - row["end_pts"]) * tick)
+    if late - early > settings.copy_lost * (row["end_s"] - row["start_s"]):
+        return "much_lost"
     return _made(answer["media"], "mp4", "copied", (late, early))
 
 

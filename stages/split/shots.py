@@ -88,6 +88,10 @@ class SplitShots(Map):
         within(self, "split", min_shot_s=(0, math.inf), max_shot_s=(0.1, math.inf), frames_per_clip=(1, 1000))
         within(self, "split", trim_s=(0, math.inf), chunk_frames=(0, 100_000), chunk_overlap=(0, math.inf))
         within(self, "split", frame_px=(16, 4096), frame_quality=(1, 100), blur_px=(16, 4096))
+        if self.min_shot_s > self.max_shot_s:
+            raise RecipeError(
+                f"split.min_shot_s is {self.min_shot_s}, expected at most max_shot_s = {self.max_shot_s}"
+            )
         if self.chunk_frames and self.chunk_overlap >= self.chunk_frames:
             raise RecipeError(
                 f"split.chunk_overlap is {self.chunk_overlap}, expected less than "

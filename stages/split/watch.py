@@ -85,12 +85,17 @@ def _film(
 def _rules(chosen: SplitShots, base: Fraction) -> Rules:
     """The span rules in ticks, forgiving what a container's rounding takes."""
     return Rules(
-        least=(Fraction(chosen.min_shot_s) - _ROUNDING_S) / base,
-        most=Fraction(chosen.max_shot_s) / base,
-        trim=Fraction(chosen.trim_s) / base,
+        least=(_exactly(chosen.min_shot_s) - _ROUNDING_S) / base,
+        most=_exactly(chosen.max_shot_s) / base,
+        trim=_exactly(chosen.trim_s) / base,
         chunk=chosen.chunk_frames,
         overlap=chosen.chunk_overlap if chosen.chunk_frames else 0,
     )
+
+
+def _exactly(seconds: float) -> Fraction:
+    """As it was written: 0.4 is ten frames of 25 a second, its binary value a little more."""
+    return Fraction(str(seconds))
 
 
 @dataclass

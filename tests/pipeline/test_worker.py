@@ -2,15 +2,16 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from manifests.errors import RecipeError
+from manifests.errors import RecipeError, RowError
 from pipeline.orders import write_orders
 from pipeline.worker import Chain, results_of
-from stages.base import Map
+from stages.base import Map, Row, Work, per_row
 from stages.media import Limits
 from tests.pipeline.stages_for_tests import Double, Halves, WrongColumns, assets
 
@@ -53,6 +54,25 @@ def test_fused_stages_each_leave_their_results(tmp_path: Path) -> None:
     assert {"Halves": 1, "Double": 0} == {
         s: sum(r["failed"] for r in reports if r["stage"] == s) for s in ("Halves", "Double")
     }
+
+
+def test_what_is_too_short_does_not_count_as_broken(tmp_path: Path) -> None:
+    """A row that holds nothing of what was asked for has its error, and stops no step."""
+
+    @dataclass(frozen=True)
+    class Unfit(Map):
+        reads, writes = ("codec",), ("blur",)
+
+        def open(self) -> Work:
+            def none(row: Row) -> list[Row]:
+                raise RowError("too_short" if row["codec"] == "h264" else "decode_error", "nothing left")
+
+            return per_row(none, self.writes)
+
+    told = work_off(tmp_path, (Unfit(),), assets(a="h264", b="vp9", c="h264"))
+    assert [3, 1] == [sum(int(str(r[name])) for r in told) for name in ("rows", "failed")]
+    reasons = [error for _, error in results(tmp_path, Unfit()).values()]
+    assert ["decode_error", "too_short", "too_short"] == sorted(map(str, reasons))
 
 
 def test_declared_columns_are_enforced(tmp_path: Path) -> None:

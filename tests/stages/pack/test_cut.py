@@ -224,8 +224,12 @@ def test_real_videos_are_cut_to_their_frames(name: str, cut: str) -> None:
         ({"video_codec": "libvpx-vp9", "preset": 8}, ["encoded"] * 5),
         ({"cut": "copy"}, ["copied", "copied", *["encoded: no_key_frame"] * 3]),
         ({"cut": "copy", "proof": "packets"}, ["copied", "copied", *["encoded: no_key_frame"] * 3]),
+        (
+            {"cut": "copy", "copy_lost": 0.1},
+            ["copied", "encoded: much_lost", *["encoded: no_key_frame"] * 3],
+        ),
     ],
-    ids=["x264", "av1", "vp9", "copy", "packets"],
+    ids=["x264", "av1", "vp9", "copy", "packets", "copy-whole"],
 )
 def test_the_counter_is_cut_at_its_numbers(settings: dict[str, Any], how: list[str]) -> None:
     """A real video that counts its frames, 1080p: each clip begins and ends with the numbers that it should,

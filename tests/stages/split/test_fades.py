@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stages.split.fades import EMPTY, MOST_EMPTY, Fades
+from stages.split.fades import EMPTY, MOST_EMPTY_S, Fades
 from stages.split.window import Window
 from tests.stages.split.drawn import CUT, SIZE, Pixels, plan, slow, window
 
@@ -60,11 +60,12 @@ def test_dimming_is_no_fade() -> None:
 
 
 def test_long_emptiness_is_a_shot() -> None:
-    """Black for longer than two seconds stands between two transitions."""
+    """Black for longer than a second stands between two transitions."""
+    most = round(25 * MOST_EMPTY_S)
     ramp = [n / 17 for n in range(16, 0, -1)]
-    shares = [*[1.0] * 30, *ramp, *[0.0] * (MOST_EMPTY + 30), *ramp[::-1], *[1.0] * 30]
+    shares = [*[1.0] * 30, *ramp, *[0.0] * (most + 30), *ramp[::-1], *[1.0] * 30]
     found = fades(window(faded(3, shares)))
-    begin, end = 46, 46 + MOST_EMPTY + 30
+    begin, end = 46, 46 + most + 30
     assert 2 == len(found)
     assert near([(30, 30)], [(found[0][0], 30)]) and near([(end + 16, 0)], [(found[1][1], 0)])
     assert begin - 4 <= found[0][1] < found[1][0] <= end + 4
@@ -86,3 +87,11 @@ def test_a_small_thing_that_comes_in_is_no_fade() -> None:
     seen = window(frames)
     assert seen.contrast(0) < EMPTY < seen.contrast(59) < 2 * EMPTY
     assert [] == fades(seen)
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(25.0, 2), (60.0, 1)])
+def test_emptiness_is_measured_in_seconds(rate: float, expected: int) -> None:
+    """Forty black frames are 1.6 s of 25 a second, a shot; and 0.67 s of 60, part of one fade."""
+    ramp = [n / 17 for n in range(16, 0, -1)]
+    shares = [*[1.0] * 30, *ramp, *[0.0] * 40, *ramp[::-1], *[1.0] * 30]
+    assert expected == len(fades(window(faded(3, shares), rate)))

@@ -102,6 +102,18 @@ def test_trim(tmp_path: Path) -> None:
     assert [3 / 24, 33 / 24, 73 / 24] == [pytest.approx(c["start_s"], abs=0.002) for c in clips]
 
 
+def test_trim_is_exact(tmp_path: Path) -> None:
+    """0.4 s are ten frames of 25 a second, though its binary value is a little more."""
+    (clip,) = split(encoded(tmp_path / "a.mkv", scenes([1] * 60), rate=25), SplitShots(trim_s=0.4))
+    assert (0.4, 40) == (clip["start_s"], clip["frame_count"])
+
+
+def test_the_longest_is_not_shorter_than_the_shortest() -> None:
+    """No shot could be both."""
+    with pytest.raises(RecipeError, match="min_shot_s is 5"):
+        SplitShots(min_shot_s=5.0, max_shot_s=1.0)
+
+
 @pytest.mark.parametrize("chunk", [16, 25])
 def test_chunks(tmp_path: Path, chunk: int) -> None:
     """Of exactly so many frames, within shots; the last frame of one is the first of the next."""
