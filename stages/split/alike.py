@@ -17,6 +17,8 @@ _FLAT, _ENOUGH = 1.5, 20.0
 _SAME_GRAY = 12.0
 # A block is the same one within these levels of light and colour, and from this correlation on.
 _SAME_LIGHT, _SAME_TINT, _SAME_BLOCK = 8.0, 6.0, 0.75
+# Where so many blocks stay as they were, something in the scene changed and not the scene.
+MOST_UNCHANGED = 0.3
 # A block of less contrast than this, in levels, is ground.
 _PLAIN = 5.0
 # Chroma of more than so many levels of contrast is coloured; within so many cells, from that mean correlation

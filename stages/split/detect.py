@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from manifests.errors import RecipeError, nearest
-from stages.split.alike import alike, unchanged
 from stages.split.fades import Fades
 from stages.split.gradual import Gradual
 from stages.split.hard import LATE, is_cut
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
     Pixels = np.ndarray[Any, Any]
 
-# Key frames of one shot are more alike than the first, or keep more than the second of their blocks.
-STRANGE, STRANGE_SHARE = 0.6, 0.3
+# Key frames of two shots are less alike than this.
+STRANGE = 0.6
 # Frames by which a boundary may be told late.
 LATE_FRAMES = 320
 
@@ -149,11 +148,7 @@ class Strangers:
         """Take the next frame."""
         self.window.add(glance, time_s)
         n = self.window.count - 1
-        pair = (n - 1, n)
-        if not n or alike(*map(self.window.grid, pair)) > STRANGE:
-            return []
-        same = unchanged(*map(self.window.grid, pair), *map(self.window.chroma, pair))
-        return [] if same > STRANGE_SHARE else [Boundary(n, n, "hard")]
+        return [] if not n or self.window.one_scene(n - 1, n, STRANGE) else [Boundary(n, n, "hard")]
 
     def rest(self) -> list[Boundary]:
         return []

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from stages.split.alike import alike, moved, unchanged
+from stages.split.alike import alike, moved
 from stages.split.fades import EMPTY
 from stages.split.window import ALL_CELLS, FRAMES, Pixels, Window
 from stages.split.wipes import may_sweep, swept
@@ -39,8 +39,8 @@ WEIGHTS = {
     "moved": -1.41,
 }
 LEAST_ODDS = 1.5
-# The two scenes are less alike than this, and keep fewer of their blocks.
-MOST_ALIKE, MOST_UNCHANGED = 0.7, 0.3
+# The two scenes are less alike than this.
+MOST_ALIKE = 0.7
 # The ends of a ramp are followed while it has this share of its mean pace, by so many frames at most.
 SLOW, _FARTHEST = 0.25, 12
 
@@ -136,7 +136,8 @@ class Gradual:
         def take(first: int, end: int) -> None:
             # Of a transition some frames before and behind must be of one shot alone.
             pure = not (self.since and first <= self.since + 1) and self._told <= first and end < wall - 1
-            if pure and not _meets(taken, first, end) and not self._one_scene(first, end):
+            free = pure and not _meets(taken, first, end)
+            if free and not self.window.one_scene(*self._around(first, end), MOST_ALIKE):
                 taken.append((first, end))
 
         sweeping = (swept(self.window, s.first, s.last, low, high) for s in group if s.sweeps)
@@ -154,12 +155,6 @@ class Gradual:
 
     def _around(self, first: int, end: int) -> tuple[int, int]:
         return max(first - 1, self.window.oldest), min(end, self.seen - 1)
-
-    def _one_scene(self, first: int, end: int) -> bool:
-        """Whether the pictures before and behind show the same."""
-        ends = self._around(first, end)
-        grids, chroma = ([get(n) for n in ends] for get in (self.window.grid, self.window.chroma))
-        return alike(*grids) > MOST_ALIKE or unchanged(*grids, *chroma) > MOST_UNCHANGED
 
 
 def _meets(taken: list[tuple[int, int]], first: int, end: int) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 
-from stages.split.alike import alike, other_colours, unchanged
+from stages.split.alike import MOST_UNCHANGED, alike, other_colours, unchanged
 from stages.split.window import Window
 
 # Frames after a cut that must be known before it is judged.
@@ -21,8 +21,6 @@ ACROSS = ((0, 0), (0, 1), (0, 2), (1, 0), (2, 0))
 AS_SUCH, BY_RATIO, BY_ALIKE, BY_UNCHANGED = 11.20, 1.51, -20.66, -7.20
 # Blocks that are found again in other colours count as alike only so much.
 STRANGE = 0.5
-# Where so many blocks stay as they were, something in the scene changed and not the scene.
-MOST_UNCHANGED = 0.3
 # In pictures of less contrast than this correlation is noise: the step must be a large one.
 DIM, DIM_STEP = 8.0, 15.0
 _CALM = 0.5

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from stages.split.alike import MOST_UNCHANGED, alike, unchanged
 from stages.split.eyes import CELLS, CHROMA, GRID, Glance
 
 Pixels = np.ndarray[Any, Any]
@@ -52,6 +53,11 @@ class Window:
         """The chroma of frame n, or of the nearest one that there is, as (2, 9, 16)."""
         at = min(max(n, self.oldest), self.count - 1) % FRAMES
         return np.asarray(self._cells[at, LUMA_CELLS:].reshape(2, CHROMA[1], CHROMA[0]))
+
+    def one_scene(self, n: int, m: int, most_alike: float) -> bool:
+        """Whether two frames are more alike than this, or keep many of their blocks."""
+        grids, chroma = ([get(frame) for frame in (n, m)] for get in (self.grid, self.chroma))
+        return alike(*grids) > most_alike or unchanged(*grids, *chroma) > MOST_UNCHANGED
 
     def contrast(self, n: int) -> float:
         return self._contrast[n % FRAMES]
