@@ -229,7 +229,8 @@ def _type(name: str) -> pa.DataType:
 
 
 def _side_digests(values: pa.ChunkedArray) -> pa.Array:
-    return pa.array([None if v is None else _digest(v) for v in values.to_pylist()], pa.string())
+    # One value after the other: of all at once there would be as much again.
+    return pa.array([None if v is None else _digest(v) for v in (v.as_py() for v in values)], pa.string())
 
 
 def _digest(value: object) -> str:

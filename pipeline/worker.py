@@ -158,15 +158,21 @@ def _through(chain: Chain, opened: list[tuple[Map, Work]], live: pa.Table) -> pa
     for stage, work in opened:
         if len(live) == 0:
             break
-        before = spent()
-        results = results_of(chain.out, chain.step, stage)
-        live = live.select([n for n in live.column_names if n != "input"])
-        done = _measured(stage, work, results, given_to(chain.out, stage, live))
-        complete = keyed(done, inputs(live, stage.reads), live["id"], results.key)
-        written = results.write(complete, live["bucket"][0].as_py())
-        reports.append(_report(stage, live, written, before))
-        live = _next(live, written, results)
+        live, told = _stage(chain, stage, work, live)
+        reports.append(told)
+        child.give_back_memory()
     return pa.concat_tables(reports)
+
+
+def _stage(chain: Chain, stage: Map, work: Work, live: pa.Table) -> tuple[pa.Table, pa.Table]:
+    """Rows through one stage; returns those that live on, and the report."""
+    before = spent()
+    results = results_of(chain.out, chain.step, stage)
+    live = live.select([n for n in live.column_names if n != "input"])
+    done = _measured(stage, work, results, given_to(chain.out, stage, live))
+    complete = keyed(done, inputs(live, stage.reads), live["id"], results.key)
+    written = results.write(complete, live["bucket"][0].as_py())
+    return _next(live, written, results), _report(stage, live, written, before)
 
 
 def _next(live: pa.Table, written: pa.Table, results: Results) -> pa.Table:

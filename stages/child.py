@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import ctypes
 import importlib
-import io
 import json
 import os
 import resource
@@ -158,7 +158,7 @@ class Child:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         return RowError("decoder_crashed", f"{how}. {said}".strip())
 
-    def _answer(self, process: subprocess.Popen[bytes], until: float) -> tuple[bytes, bytes]:
+    def _answer(self, process: subprocess.Popen[bytes], until: float) -> tuple[bytearray, bytearray]:
         """The next message; what the child says on stderr meanwhile is drained, its end kept."""
         sizes = _LENGTH.unpack(self._exactly(process, _LENGTH.size, until))
         if sum(sizes) > _ANSWER_BYTES:
@@ -166,10 +166,10 @@ class Child:
             raise RowError("decoder_crashed", f"an answer of {sum(sizes)} bytes, at most {_ANSWER_BYTES}")
         return self._exactly(process, sizes[0], until), self._exactly(process, sizes[1], until)
 
-    def _exactly(self, process: subprocess.Popen[bytes], size: int, until: float) -> bytes:
-        held = bytearray()
+    def _exactly(self, process: subprocess.Popen[bytes], size: int, until: float) -> bytearray:
+        held, got = bytearray(size), 0
         assert process.stdout and process.stderr
-        while len(held) < size:
+        while got < size:
             left_s = until - time.monotonic()
             ready, _, _ = select.select([process.stdout, process.stderr], [], [], max(0.0, left_s))
             if not ready or left_s < 0:
@@ -177,8 +177,8 @@ class Child:
             if process.stderr in ready:
                 self._hear(process.stderr)
             if process.stdout in ready:
-                held += _chunk(process.stdout, size - len(held))
-        return bytes(held)
+                got += _received(process.stdout, memoryview(held)[got:])
+        return held
 
     def _hear(self, pipe: IO[bytes]) -> bool:
         said = os.read(pipe.fileno(), 1 << 16)
@@ -227,18 +227,19 @@ def _close(pipe: IO[bytes]) -> None:
         return
 
 
-def _write(pipe: IO[bytes] | None, header: bytes, body: bytes = b"") -> None:
+def _write(pipe: IO[bytes] | None, header: bytes, body: pa.Buffer | bytes = b"") -> None:
     assert pipe is not None
-    pipe.write(_LENGTH.pack(len(header), len(body)) + header + body)
+    pipe.write(_LENGTH.pack(len(header), len(body)) + header)
+    pipe.write(body)
     pipe.flush()
 
 
-def _chunk(pipe: IO[bytes], most: int) -> bytes:
-    """Some bytes; raises EOFError when the other end is gone."""
-    chunk = os.read(pipe.fileno(), min(most, 1 << 20))
-    if not chunk:
+def _received(pipe: IO[bytes], into: memoryview) -> int:
+    """Read some bytes; returns how many. Raises EOFError when the other end is gone."""
+    size = os.readv(pipe.fileno(), [into])
+    if not size:
         raise EOFError
-    return chunk
+    return size
 
 
 def _serve(setup: Mapping[str, Any]) -> None:
@@ -254,6 +255,8 @@ def _serve(setup: Mapping[str, Any]) -> None:
         request = json.loads(requests.read(_LENGTH.unpack(length)[0]))
         header, body = _answer(setup["jobs"], limits, request)
         _write(answers, json.dumps(header).encode(), body)
+        del body
+        give_back_memory()
 
 
 class _WithoutPandas:
@@ -267,7 +270,7 @@ class _WithoutPandas:
 
 def _answer(
     jobs: Mapping[str, str], limits: Limits, request: Mapping[str, Any]
-) -> tuple[dict[str, str], bytes]:
+) -> tuple[dict[str, str], pa.Buffer | bytes]:
     import pyarrow as pa
 
     _allow_cpu(request["cpu_s"])
@@ -279,10 +282,20 @@ def _answer(
     except MemoryError:
         detail = f"more than {limits.memory_bytes >> 20} MiB were asked for"
         return {"reason": "out_of_memory", "detail": detail}, b""
-    sink = io.BytesIO()
+    sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return {}, sink.getvalue()
+
+
+def give_back_memory() -> None:
+    """Return to the system what is free: the allocators of C and of Arrow keep it, more with every long
+    video."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
 
 
 def _bounded(limits: Limits) -> None:

@@ -116,7 +116,7 @@ class Watch:
     _sewn: list[Boundary] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._own = _Ahead(self, self._detector(), 0)
+        self._own = _Ahead(self.film, self.second, self._detector(), 0)
         self._given = _given(self.asset, self.film.chosen)
         self._seam: _Ahead | None = None
         self._open = self.asset["segment_start_pts"] is None
@@ -191,7 +191,7 @@ class Watch:
         """Behind the segment's end: ask the next one's detector where that begins."""
         if self._seam is None:
             at = len(self.film.at) - 1
-            self._seam = _Ahead(self, self._detector(), at)
+            self._seam = _Ahead(self.film, self.second, self._detector(), at)
         self._sewn = self._seam.add(glance, colour)
         self._late += (self.film.frames.pts[n] - end) * self.film.time_base > SEAM_S
         self.over = bool(self._sewn) or self._late > LATE_FRAMES or not self._sews
@@ -221,13 +221,13 @@ class _Ahead:
     """A detector that watches decoded frames from number `since` on, and tells of frames as they are
     shown."""
 
-    watch: Watch
+    film: Film
+    second: SecondLook
     detector: Detector
     since: int
 
     def add(self, glance: Glance, colour: np.ndarray[Any, Any] | None) -> list[Boundary]:
-        film = self.watch.film
-        time_s = float(film.frames.pts[-1] * film.time_base)
+        time_s = float(self.film.frames.pts[-1] * self.film.time_base)
         return [self._shown(b) for b in self.detector.add(glance, colour, time_s)]
 
     def rest(self) -> list[Boundary]:
@@ -237,15 +237,15 @@ class _Ahead:
         """Of a gradual boundary the frames between the last pure one and the first; of a cut between two
         decoded frames the very place, but where one frame was left out between them: it goes to neither shot,
         as to learn whose it is would cost a decode from the key frame before it on."""
-        at, pts = self.watch.film.at, self.watch.film.frames.pts
+        at, pts = self.film.at, self.film.frames.pts
         first, end = found.first + self.since, found.end + self.since
         before = at[first - 1] + 1 if first else 0
         after = at[end] if end < len(at) else len(pts)
         if found.kind == "hard" and before < after:
-            if self.watch.film.frames.effort == "keyframes":
+            if self.film.frames.effort == "keyframes":
                 return Boundary(after, after, "hard")
             if after - before > 1:
-                return self.watch.second.cut(before, after)
+                return self.second.cut(before, after)
         return Boundary(before, after, found.kind)
 
 

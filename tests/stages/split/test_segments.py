@@ -1,6 +1,8 @@
 """Very long videos in segments: where they begin, and that together they give the clips of the whole."""
 
 import dataclasses
+import gc
+import weakref
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -16,10 +18,22 @@ from manifests.ids import segment_id
 from stages.media import Limits
 from stages.split.segments import CutSegments, segments
 from stages.split.watch import SEAM_S
-from tests.stages.split.drawn import CUT, asset, encoded, gapless, places, plan, scenes, slow, split_here
+from tests.stages.split.drawn import (
+    CUT,
+    asset,
+    encoded,
+    gapless,
+    places,
+    plan,
+    scenes,
+    slow,
+    split_here,
+    watched,
+)
 
 RATE, GROUP = 2, 20
 FACTS = {"fps": float(RATE)}
+SEGMENT = ("segment_start_pts", "segment_end_pts")
 
 
 def lengths(seed: int, frames: int) -> list[int]:
@@ -48,7 +62,7 @@ def piecewise(path: Path, pieces: Sequence[dict[str, Any]], **settings: Any) -> 
         for piece in pieces
         for clip in split_here(
             path,
-            facts={**FACTS, **{k: piece[k] for k in ("segment_start_pts", "segment_end_pts")}},
+            facts={**FACTS, **{k: piece[k] for k in SEGMENT}},
             **settings,
         )
     ]
@@ -82,6 +96,19 @@ def test_where_frames_are_left_out_the_key_frame_parts(long: Path, effort: str) 
     lost = [after["start_pts"] - before["end_pts"] for before, after in pairwise(parts)]
     assert set(lost) <= ({0, 500} if effort == "fast" else {0})
     assert 600 == sum(c["frame_count"] for c in parts) + sum(lost) // 500
+
+
+def test_a_film_goes_when_nobody_needs_it(long: Path) -> None:
+    """Without waiting for the collector of cycles, which may not come for hours of film."""
+    _, piece, *_ = cut(long)
+    gc.disable()
+    try:
+        film = watched(long, facts={**FACTS, **{k: piece[k] for k in SEGMENT}})
+        seen = weakref.ref(film)
+        del film
+        assert seen() is None
+    finally:
+        gc.enable()
 
 
 def test_segment_by_segment_is_the_whole(long: Path) -> None:
