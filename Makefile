@@ -23,7 +23,7 @@ setup: $(READY) ## Make the environment from the lock (DEVICE=gpu takes the CUDA
 $(READY): requirements/$(DEVICE).lock pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/python -m uv pip sync --quiet --python $(BIN)/python requirements/$(DEVICE).lock
+	$(BIN)/python -m uv pip sync --quiet --compile-bytecode --python $(BIN)/python requirements/$(DEVICE).lock
 	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	touch $@
 
@@ -75,7 +75,7 @@ train: setup ## Train the two embedded models anew on drawn clips (about an hour
 
 clients: setup ## Read packed datasets with megatron-energon and mlcroissant, in an environment of their own
 	test -x .clients/bin/python || $(PYTHON) -m venv .clients
-	$(BIN)/python -m uv pip sync --quiet --python .clients/bin/python requirements/clients.lock
+	$(BIN)/python -m uv pip sync --quiet --compile-bytecode --python .clients/bin/python requirements/clients.lock
 	.clients/bin/python benchmarks/clients.py $(or $(DATASETS),$(dir $(wildcard $(OUT)/pack/*/dataset.json)))
 
 lock: setup ## Resolve requirements/*.in anew

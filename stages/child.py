@@ -250,7 +250,7 @@ def _serve(setup: Mapping[str, Any]) -> None:
     os.dup2(2, 1)
     confine(setup["parent"])
     _bounded(limits)
-    sys.meta_path.insert(0, _WithoutPandas())
+    sys.meta_path.insert(0, WithoutPandas())
     while length := requests.read(_LENGTH.size):
         request = json.loads(requests.read(_LENGTH.unpack(length)[0]))
         header, body = _answer(setup["jobs"], limits, request)
@@ -259,7 +259,7 @@ def _serve(setup: Mapping[str, Any]) -> None:
         give_back_memory()
 
 
-class _WithoutPandas:
+class WithoutPandas:
     """Arrow loads pandas, where it is there, to ask if a list is one of its series."""
 
     @staticmethod

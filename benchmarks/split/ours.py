@@ -13,6 +13,8 @@ import sys
 import time
 from typing import Any
 
+from stages.child import WithoutPandas
+
 EFFORTS = ("exact", "fast", "keyframes")
 
 
@@ -64,6 +66,7 @@ def peak_bytes() -> int:
 def main(path: str, effort: str, settings: list[str]) -> None:
     values = dict(setting.split("=", 1) for setting in settings)
     # The interpreter and the libraries are started once by a worker, whatever it splits.
+    sys.meta_path.insert(0, WithoutPandas())
     importlib.import_module("stages.split.watch")
     start_s = time.process_time()
     rows = split(path, effort, **{name: json.loads(value) for name, value in values.items()})

@@ -131,6 +131,8 @@ class Own:
 
     def _told(self, before: float) -> list[Boundary]:
         """Boundaries that nothing found later can touch any more, what overlaps made one."""
+        if not self._found:
+            return []
         one = united(self._found)
         told = [b for b in one if b.end < before]
         self._found = [b for b in one if b.end >= before]

@@ -69,7 +69,7 @@ class Eyes:
         for plane in planes[1:3]:
             found.update(plane.data)
         base, scale = (0, 255) if full else (16, 219)
-        black = cv2.countNonZero(cv2.inRange(luma, (0,), (math.ceil(base + BLACK_LUMA * scale) - 1,)))
+        black = np.count_nonzero(luma < math.ceil(base + BLACK_LUMA * scale))
         _, spread = cv2.meanStdDev(grid[_BARS:-_BARS, _BARS:-_BARS])
         return Glance(
             np.asarray(grid),
