@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from stages.split.wipes import may_sweep, swept
 
 # Lengths of span that are looked at, in frames; a transition is found by the lengths near its own.
 LENGTHS = (6, 10, 16, 24, 36, 54)
-LONGEST = LENGTHS[-1]
+LONGEST, _LENGTHS = LENGTHS[-1], np.array(LENGTHS)
 # What takes longer than this to become another picture is no transition.
 LONGEST_S = 2.2
 # The ends of a span must be this far apart, in levels, and farther than those of its neighbours.
@@ -76,9 +77,10 @@ class Gradual:
             yield from self._all(n, wall=n)
             self.since = n
         self.seen = n + 1
-        for length, far in self._far.items():
+        apart = self.window.far_back(n, _LENGTHS)
+        for (length, far), now in zip(self._far.items(), apart, strict=True):
             first, peak = n - length, n - length // 2
-            far[n % FRAMES] = self.window.far(first, n) if first >= self.since else 0.0
+            far[n % FRAMES] = now if first >= self.since else 0.0
             value = far[peak % FRAMES]
             if value >= LEAST_FAR and value >= far[(peak + 1) % FRAMES]:
                 self._look(length, peak, n + 1)
@@ -188,12 +190,17 @@ def evidence(window: Window, first: int, last: int) -> Iterator[tuple[str, float
     yield "one", 1.0
     yield "jump", jump
     yield "far", math.log(total / ALL_CELLS / 20)
-    way = window.cells(np.unique(np.round(np.linspace(first, last, PLACES + 1)).astype(int)))
+    way = window.cells(first + _places(last - first))
     yield "straight", total / max(1.0, float(np.abs(np.diff(way, axis=0)).sum())) - 0.7
     yield "long", size
     yield "alike", alike(window.grid(first), window.grid(last)) - 0.6
     quarters = [window.grid(round(first + (last - first) * n / 4)) for n in range(5)]
     yield "moved", 5 * sum(moved(before, after) for before, after in pairwise(quarters)) / 4
+
+
+@functools.lru_cache(maxsize=64)
+def _places(length: int) -> Pixels:
+    return np.unique(np.round(np.linspace(0, length, PLACES + 1)).astype(int))
 
 
 def edges(window: Window, span: Span, low: int, high: int) -> tuple[int, int]:

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Two copies of one stream in containers of other time bases differ by rounding to milliseconds at most.
 _ROUNDING_S = Fraction(2, 1000)
-# Pictures that may be stored are taken so often, and where so large a share of the range changes at once.
+# Pictures that may be stored are taken so often, and where so large a share of the range changes at once;
+# every second one, those of a change and those of short chunks come with a luma to judge blur by.
 PICTURES_PER_S, JUMP = 5, 0.06
 # So long behind a segment's end its last shot may go on; then it ends where the segment does.
 SEAM_S = 30
@@ -160,8 +161,10 @@ class Watch:
         if keeps:
             # By the clock of the container: wherever a segment begins, the same frames are taken.
             step = 1 / (PICTURES_PER_S * film.time_base)
-            self._due = (at // step + 1) * step
-            luma = self.eyes.sharp(frame, film.chosen.blur_px)
+            number = at // step
+            self._due = (number + 1) * step
+            sharp = jumped or film.rules.chunk or number % 2 == 0
+            luma = self.eyes.sharp(frame, film.chosen.blur_px) if sharp else None
             film.keep(Picture(film.at[-1], len(film.at) - 1, colour, luma))
         return colour
 
@@ -226,8 +229,11 @@ class _Ahead:
     detector: Detector
     since: int
 
+    def __post_init__(self) -> None:
+        self._tick_s = float(self.film.time_base)
+
     def add(self, glance: Glance, colour: np.ndarray[Any, Any] | None) -> list[Boundary]:
-        time_s = float(self.film.frames.pts[-1] * self.film.time_base)
+        time_s = self.film.frames.pts[-1] * self._tick_s
         return [self._shown(b) for b in self.detector.add(glance, colour, time_s)]
 
     def rest(self) -> list[Boundary]:

@@ -74,6 +74,12 @@ class Window:
         """The largest `far` of two neighbours among frames `first` to `last`."""
         return max(self._nearest[n % FRAMES] for n in range(first + 1, last + 1))
 
+    def far_back(self, n: int, lengths: Pixels) -> list[float]:
+        """`far` of frame n and each one so many frames before; of one that is not there it means nothing."""
+        before = self._cells[(n - lengths) % FRAMES].astype(np.int16)
+        sums: list[int] = np.abs(before - self._cells[n % FRAMES]).sum(1).tolist()
+        return [total / ALL_CELLS for total in sums]
+
     def far(self, n: int, m: int) -> float:
         """The mean absolute difference of the cells of two frames, in levels."""
         return float(cv2.norm(self._cells[n % FRAMES], self._cells[m % FRAMES], cv2.NORM_L1)) / ALL_CELLS
