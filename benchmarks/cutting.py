@@ -152,4 +152,6 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=120.0)
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args()
+    if chosen.seconds < (least := CLIPS * GOP / FPS):
+        parser.error(f"--seconds {chosen.seconds:g}: {CLIPS} clips at key frames need {least:g} or more")
     sys.exit(main(chosen.seconds, chosen.repeats))

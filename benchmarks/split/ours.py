@@ -65,7 +65,7 @@ def peak_bytes() -> int:
 
 def main(path: str, effort: str, settings: list[str]) -> None:
     values = dict(setting.split("=", 1) for setting in settings)
-    # The interpreter and the libraries are started once by a worker, whatever it splits.
+    # As in the decode child, which starts interpreter and libraries once, whatever it splits.
     sys.meta_path.insert(0, WithoutPandas())
     importlib.import_module("stages.split.watch")
     start_s = time.process_time()

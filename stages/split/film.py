@@ -177,9 +177,8 @@ class Film:
         first, end = (bisect.bisect_left(self.at, n) for n in (span.first, span.end))
         every = self.reel.within(span.first, span.end) or self._fetched(span)
         kept = pictures.chosen(every, span.first, span.end, self.chosen.frames_per_clip)
-        lumas = [p for p in every if p.luma is not None] or self._fetched(span)
-        sharp = pictures.chosen(lumas, span.first, span.end, BLUR_FRAMES)
-        blurs = [measures.blur(picture.luma) for picture in sharp if picture.luma is not None]
+        sharp = pictures.chosen(every, span.first, span.end, BLUR_FRAMES)
+        blurs = [measures.blur(picture.luma) for picture in sharp]
         known = [value for value in blurs if value is not None]
         details = [measures.spread(picture.colour) for picture in kept]
         return {

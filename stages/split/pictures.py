@@ -25,29 +25,29 @@ class Picture:
     frame: int
     decoded: int
     colour: Pixels
-    luma: Pixels | None
+    luma: Pixels
 
 
 @dataclass
 class Candidates:
-    """Candidates of one shot, from frame `first` on: of those taken every one; where there are too many those
-    with a luma, then every second, fourth, … of these."""
+    """Candidates of one shot, from frame `first` on: of those taken every one, then every second, fourth, …
+    where there are too many."""
 
     first: int
     held: list[Picture] = field(default_factory=list)
-    _every: int = 0
+    _every: int = 1
     _skipped: int = 0
 
     def add(self, picture: Picture, clips: int) -> None:
         """Take a candidate; `clips` is how many clips the shot will be divided into, as far as is known."""
-        self._skipped += picture.luma is not None
-        if self._every and (picture.luma is None or self._skipped < self._every):
+        self._skipped += 1
+        if self._skipped < self._every:
             return
         self._skipped = 0
         self.held.append(picture)
-        while len(self.held) > min(MOST, PER_CLIP * clips):
-            self.held = self.held[::2] if self._every else [p for p in self.held if p.luma is not None]
-            self._every = max(1, 2 * self._every)
+        if len(self.held) > min(MOST, PER_CLIP * clips):
+            self._every *= 2
+            self.held = self.held[::2]
 
 
 @dataclass

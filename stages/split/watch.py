@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 # Two copies of one stream in containers of other time bases differ by rounding to milliseconds at most.
 _ROUNDING_S = Fraction(2, 1000)
-# Pictures that may be stored are taken so often, and where so large a share of the range changes at once;
-# every second one, those of a change and those of short chunks come with a luma to judge blur by.
+# Pictures that may be stored are taken so often, and where so large a share of the range changes at once.
 PICTURES_PER_S, JUMP = 5, 0.06
 # So long behind a segment's end its last shot may go on; then it ends where the segment does.
 SEAM_S = 30
@@ -161,10 +160,8 @@ class Watch:
         if keeps:
             # By the clock of the container: wherever a segment begins, the same frames are taken.
             step = 1 / (PICTURES_PER_S * film.time_base)
-            number = at // step
-            self._due = (number + 1) * step
-            sharp = jumped or film.rules.chunk or number % 2 == 0
-            luma = self.eyes.sharp(frame, film.chosen.blur_px) if sharp else None
+            self._due = (at // step + 1) * step
+            luma = self.eyes.sharp(frame, film.chosen.blur_px)
             film.keep(Picture(film.at[-1], len(film.at) - 1, colour, luma))
         return colour
 

@@ -15,7 +15,6 @@ from stages.split.window import Window
 Pixels = np.ndarray[Any, Any]
 # In a wipe so many of the cells that change are all old or all new at any time; in a dissolve few are.
 _SHARP, _OLD = 0.7, 0.2
-_QUARTERS = np.arange(5)
 # A cell changes when it goes by more levels than these, of luma and of chroma; fewer cells tell nothing.
 _FAR_LUMA, _FAR_CHROMA, _FEW = 16.0, 8.0, 60
 # A cell turns at one time when that explains so much of its variance.
@@ -76,7 +75,7 @@ class Sweep(NamedTuple):
 
 def may_sweep(window: Window, first: int, last: int) -> bool:
     """Whether most cells that change between two frames are all old or all new between them."""
-    cells = window.cells(first + (last - first) * _QUARTERS // 4)
+    cells = window.cells(first + (last - first) * np.arange(5) // 4)
     way = cells[-1] - cells[0]
     far = np.abs(way) > _LIMITS
     if np.count_nonzero(far) < _FEW:
