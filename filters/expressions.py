@@ -64,7 +64,7 @@ def parse(text: str) -> Expression:
     Raises RecipeError when it is no SQL, more than one expression, or uses what is not allowed: subqueries,
     aggregates, windows, and every function outside `FUNCTIONS`.
     """
-    nodes = list(_nodes(_only(text)))
+    nodes = list(walk(only(text)))
     for node in nodes:
         _refuse(node)
     bound = {name for node in nodes if node["class"] == "LAMBDA" for name in _lambda_names(node)}
@@ -80,8 +80,8 @@ def parse(text: str) -> Expression:
 _BEFORE, _AFTER = "select (", "\n)"
 
 
-def _only(text: str) -> Any:
-    """The one expression of the text as DuckDB reads it."""
+def only(text: str) -> Any:
+    """The one expression of the text as DuckDB reads it: its tree. Raises RecipeError."""
     if len(text.encode()) > MAX_BYTES:
         raise RecipeError(f"it is longer than {MAX_BYTES} bytes; split it into several rules")
     try:
@@ -99,6 +99,14 @@ def _only(text: str) -> Any:
     return chosen[0]
 
 
+def written(tree: Any) -> str:
+    """The SQL of an expression's tree."""
+    statement = _read("select (true)")
+    statement["statements"][0]["node"]["select_list"] = [tree]
+    answer = query("select json_deserialize_sql($tree::json) as text", {}, {"tree": json.dumps(statement)})
+    return str(answer["text"][0].as_py()).removeprefix("SELECT ")
+
+
 def _read(statement: str) -> Any:
     answer = query("select json_serialize_sql($statement::varchar) as tree", {}, {"statement": statement})
     return json.loads(answer["tree"][0].as_py())
@@ -114,8 +122,8 @@ def _surroundings(node: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in node.items() if key != "select_list"}
 
 
-def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
-    """Every expression in the tree, in the order of the tree."""
+def walk(tree: Any) -> Iterator[dict[str, Any]]:
+    """Every expression in a tree, in the order of the tree."""
     waiting = [tree]
     while waiting:
         value = waiting.pop()
@@ -162,7 +170,7 @@ def _flaw(function: str) -> str:
 
 
 def _lambda_names(node: dict[str, Any]) -> Iterator[str]:
-    for name in _nodes(node["lhs"]):
+    for name in walk(node["lhs"]):
         if name["class"] == "COLUMN_REF":
             yield name["column_names"][0]
 

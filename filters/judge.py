@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from filters.expressions import parse
 from filters.rules import Rule, require
 from manifests import verdicts
 from manifests.errors import RecipeError
@@ -81,6 +82,22 @@ def effect(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
     return pa.Table.from_pylist(table, schema=_EFFECT)
 
 
+def outcomes(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
+    """KEPT, REJECTED or FAILED by each of these rules alone, enabled or not: a uint8 column a rule, by its
+    name, in the order of the rows. Rows are taken as live. Raises RecipeError as `judge`."""
+    rules = list(rules)
+    if not rules:
+        return pa.table({})
+    numbered = _numbered(rows)
+    view, values = _outcomes(numbered, rules, also=("_row",))
+    names = ", ".join(f"o{at}::utinyint as {quoted(rule.name)}" for at, rule in enumerate(rules))
+    answer = query(f"{view} select {names}, _row from outcomes", {"rows": numbered}, values)
+    places = answer["_row"].combine_chunks()
+    if not places.equals(numbered["_row"].combine_chunks()):
+        answer = answer.sort_by("_row")
+    return answer.drop_columns("_row")
+
+
 def _active(rules: Iterable[Rule]) -> list[Rule]:
     active = [rule for rule in rules if rule.enabled]
     names = [rule.name for rule in active]
@@ -90,8 +107,11 @@ def _active(rules: Iterable[Rule]) -> list[Rule]:
     return active
 
 
-def _outcomes(rows: pa.Table, rules: Sequence[Rule]) -> tuple[str, dict[str, Any]]:
-    """SQL of a view `outcomes`: the columns that the rules read, and KEPT, REJECTED or FAILED as o0, o1, …"""
+def _outcomes(
+    rows: pa.Table, rules: Sequence[Rule], *, also: tuple[str, ...] = ("id",)
+) -> tuple[str, dict[str, Any]]:
+    """SQL of a view `outcomes`: the columns that the rules read, those `also` named, and KEPT, REJECTED or
+    FAILED as o0, o1, …"""
     conditions, values = [], {}
     for at, rule in enumerate(rules):
         require(rule, rows.column_names)
@@ -103,7 +123,7 @@ def _outcomes(rows: pa.Table, rules: Sequence[Rule]) -> tuple[str, dict[str, Any
         for at, unscored in enumerate(_UNSCORED[rule.unscored] for rule in rules)
     ]
     view = f"""
-        with known as (select {_known(rows, rules)} from rows),
+        with known as (select {_known(rows, rules, also)} from rows),
         conditions as (select *, {", ".join(conditions)} from known),
         outcomes as (select *, {", ".join(decided)} from conditions)
     """
@@ -118,10 +138,24 @@ def _applied(rule: Rule, condition: str) -> str:
     return f"case when kind in ({kinds}) then try({condition}\n) else true end"
 
 
-def _known(rows: pa.Table, rules: Sequence[Rule]) -> str:
+def _known(rows: pa.Table, rules: Sequence[Rule], also: tuple[str, ...]) -> str:
     """The columns to read; NaN and infinity are unknown, for DuckDB sorts NaN above all."""
-    read = {"id"} | {name for rule in rules for name in rule.columns}
+    read = {*also} | {name for rule in rules for name in rule.columns}
     return ", ".join(_guarded(name, rows.schema.field(name).type) for name in sorted(read))
+
+
+def axis(rows: pa.Table, sql: str) -> pa.Array:
+    """The value of an expression (`handles.Handle.axis`) of each row, in their order: float64, null where it
+    is unknown."""
+    read = ", ".join(_guarded(name, rows.schema.field(name).type) for name in parse(sql).columns)
+    known = f"with known as (select {read}, _row from rows)"
+    statement = f"{known} select try(({sql})::double) as value from known order by _row"
+    return query(statement, {"rows": _numbered(rows)})["value"].combine_chunks()
+
+
+def _numbered(rows: pa.Table) -> pa.Table:
+    """Rows with their places: a query's answer comes in no promised order."""
+    return rows.append_column("_row", pa.arange(0, len(rows)))
 
 
 def _guarded(name: str, type_: pa.DataType) -> str:

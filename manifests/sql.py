@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import duckdb
 import pyarrow as pa
 
 # Division by nought is null: DuckDB's NaN would compare as the largest number and pass a `>= $min`.
 _SETTINGS = """
-    set enable_external_access = false; set threads = 2; set python_enable_replacements = false;
-    set ieee_floating_point_ops = false; set error_on_division_by_zero = false; set lock_configuration = true
+    set global enable_external_access = false; set global threads = 2;
+    set global python_enable_replacements = false; set global ieee_floating_point_ops = false;
+    set global error_on_division_by_zero = false; set global lock_configuration = true
 """
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """An in-memory database without access to files, network or extensions; its configuration is locked."""
-    connection = duckdb.connect()
-    connection.execute(_SETTINGS)
-    return connection
+    """An in-memory database without access to files, network or extensions; its configuration is locked.
+
+    One database serves the process: to open one takes 27 ms, a connection to it 1 ms. What is registered
+    with a connection is seen by no other, and goes when it is closed.
+    """
+    return _database().cursor()
+
+
+@lru_cache(maxsize=1)
+def _database() -> duckdb.DuckDBPyConnection:
+    database = duckdb.connect()
+    database.execute(_SETTINGS)
+    return database
 
 
 def query(

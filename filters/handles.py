@@ -1,0 +1,122 @@
+"""Which numbers of a rule can be moved along which measure: what a slider, a sweep or a calibration needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from filters.expressions import only, parse, walk, written
+from filters.rules import Parameter, Rule
+from manifests.errors import RecipeError, nearest
+
+Side = Literal["min", "max"]
+
+# A comparison read from left to right: which bound on what stands left is what stands right.
+_BOUNDS: dict[str, tuple[Side, bool]] = {
+    "COMPARE_GREATERTHANOREQUALTO": ("min", False),
+    "COMPARE_GREATERTHAN": ("min", True),
+    "COMPARE_LESSTHANOREQUALTO": ("max", False),
+    "COMPARE_LESSTHAN": ("max", True),
+}
+_MIRRORED: dict[Side, Side] = {"min": "max", "max": "min"}
+
+
+@dataclass(frozen=True)
+class Handle:
+    """A numeric threshold of a rule and the SQL `axis` that it bounds: `min`, what is kept lies at or above
+    it, `max`, at or below; `strict`, the threshold itself is not kept."""
+
+    rule: str
+    parameter: str
+    axis: str
+    columns: tuple[str, ...]
+    side: Side
+    strict: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.rule}.{self.parameter}"
+
+
+def handles(rule: Rule) -> tuple[Handle, ...]:
+    """The thresholds of a rule that bound something, in the order of its parameters.
+
+    Such a parameter is a number or a share, and stands alone on one side of comparisons (or of BETWEEN) that
+    are joined by AND and all bound the same way: along the least (`min`) or greatest (`max`) of what they
+    compare, which is null where one of these is. Of other parameters nothing is said.
+    """
+    found = (_handle(rule, parameter) for parameter in rule.parameters)
+    return tuple(handle for handle in found if handle)
+
+
+def handle_of(rules: tuple[Rule, ...], name: str) -> tuple[Rule, Handle]:
+    """The rule and handle of `RULE.PARAMETER`, or of `RULE` where it has only one.
+
+    Raises RecipeError that offers the nearest.
+    """
+    known = {handle.name: (rule, handle) for rule in rules for handle in handles(rule)}
+    short = {rule.name: handles(rule) for rule in rules}
+    if name in short and len(short[name]) == 1:
+        name = short[name][0].name
+    if name not in known:
+        raise RecipeError(f"{name!r} names no threshold that can be moved; {nearest(name, known)}")
+    return known[name]
+
+
+def _handle(rule: Rule, parameter: Parameter) -> Handle | None:
+    value = parameter.plain()
+    if parameter.share is None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        return None
+    bounds = [bound for bound in _bounds(rule.keep) if bound[0] == parameter.name]
+    uses = sum(piece == parameter.name for piece in rule.expression.pieces[1::2])
+    if not bounds or uses != len(bounds) or len({bound[1:3] for bound in bounds}) > 1:
+        return None
+    _, side, strict, _ = bounds[0]
+    axis = _joined([bound[3] for bound in bounds], side)
+    return Handle(rule.name, parameter.name, axis, parse(axis).columns, side, strict)
+
+
+def _joined(texts: list[str], side: Side) -> str:
+    if len(texts) == 1:
+        return texts[0]
+    # DuckDB's least and greatest pass over nulls; a condition that is unknown in one part is not.
+    unknown = " or ".join(f"({text}) is null" for text in texts)
+    extreme = "least" if side == "min" else "greatest"
+    return f"case when {unknown} then null else {extreme}({', '.join(texts)}) end"
+
+
+@lru_cache(maxsize=1024)
+def _bounds(keep: str) -> tuple[tuple[str, Side, bool, str], ...]:
+    """(parameter, side, strict, SQL of what is bounded) of each comparison with a parameter alone."""
+    return tuple(bound for node in _conditions(only(keep)) for bound in _compared(node))
+
+
+def _conditions(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The conditions that all have to hold."""
+    if node["type"] == "CONJUNCTION_AND":
+        for child in node["children"]:
+            yield from _conditions(child)
+        return
+    yield node
+
+
+def _compared(node: dict[str, Any]) -> Iterator[tuple[str, Side, bool, str]]:
+    if node["class"] == "BETWEEN":
+        yield from _bound(node["input"], node["lower"], "min", strict=False)
+        yield from _bound(node["input"], node["upper"], "max", strict=False)
+    elif node["type"] in _BOUNDS:
+        side, strict = _BOUNDS[node["type"]]
+        yield from _bound(node["left"], node["right"], side, strict=strict)
+        yield from _bound(node["right"], node["left"], _MIRRORED[side], strict=strict)
+
+
+def _bound(
+    what: dict[str, Any], bound: dict[str, Any], side: Side, *, strict: bool
+) -> Iterator[tuple[str, Side, bool, str]]:
+    if bound["class"] != "PARAMETER" or any(node["class"] == "PARAMETER" for node in walk(what)):
+        return
+    text = written(what)
+    if parse(text).columns:
+        yield bound["identifier"], side, strict, text

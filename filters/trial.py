@@ -1,0 +1,142 @@
+"""What other thresholds would do: the rules over rows at hand, with only what changed judged again."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from filters.handles import Handle
+from filters.judge import KEPT, axis, outcomes
+from filters.rules import Rule, override
+from filters.shares import settle
+
+Mask = npt.NDArray[np.bool_]
+Values = npt.NDArray[np.float64]
+
+# Outcomes that are remembered: a byte a row each.
+REMEMBERED = 64
+
+
+@dataclass(frozen=True)
+class Trial:
+    """`count` rows to be judged. `read` gives named columns of them, always in the same order; `weights`
+    are what totals are taken of, a float64 a row (seconds, tokens); null counts as none."""
+
+    count: int
+    read: Callable[[list[str]], pa.Table]
+    weights: Mapping[str, Values] = field(default_factory=dict)
+    _outcomes: OrderedDict[str, npt.NDArray[np.uint8]] = field(default_factory=OrderedDict, repr=False)
+    _axes: dict[str, Values] = field(default_factory=dict, repr=False)
+
+    def settled(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+        """The rules with the numbers of their shares found in these rows."""
+        return settle(rules, self.read)
+
+    def fails(self, rules: Sequence[Rule]) -> list[Mask]:
+        """Which rows fail each of these rules, enabled or not."""
+        rules = self.settled(rules)
+        missing = [rule for rule in rules if _key(rule) not in self._outcomes]
+        if missing:
+            names = sorted({name for rule in missing for name in rule.columns})
+            made = outcomes(self.read(names or ["id"]), missing)
+            for rule in missing:
+                self._outcomes[_key(rule)] = made[rule.name].combine_chunks().to_numpy()
+        for rule in rules:
+            self._outcomes.move_to_end(_key(rule))
+        found = [self._outcomes[_key(rule)] != KEPT for rule in rules]
+        while len(self._outcomes) > max(REMEMBERED, len(rules)):
+            self._outcomes.popitem(last=False)
+        return found
+
+    def kept(self, rules: Iterable[Rule]) -> Mask:
+        """Which rows no enabled rule rejects."""
+        return ~_any(self.fails(rejecting(rules)), self.count)
+
+    def axis(self, handle: Handle) -> Values:
+        """What a threshold bounds, of each row; NaN where it is unknown."""
+        if handle.axis not in self._axes:
+            found = axis(self.read(list(handle.columns)), handle.axis)
+            self._axes[handle.axis] = found.to_numpy(zero_copy_only=False)
+        return self._axes[handle.axis]
+
+    def totals(self, mask: Mask) -> dict[str, float]:
+        """The number of rows under a mask, and the sum of each weight."""
+        sums = {name: float(values[mask].sum()) for name, values in self.weights.items()}
+        return {"rows": int(mask.sum()), **sums}
+
+    def effect(self, rules: Iterable[Rule]) -> list[dict[str, Any]]:
+        """`filters.judge.effect` of the rules that reject; in their order."""
+        active = rejecting(rules)
+        failing = self.fails(active)
+        many = _sum(failing, self.count)
+        before, told = np.zeros(self.count, bool), list[dict[str, Any]]()
+        for rule, fails in zip(active, failing, strict=True):
+            here = fails & ~before
+            only = fails & (many == 1)
+            told.append(
+                {
+                    "rule": rule.name,
+                    "alone": int(fails.sum()),
+                    "only": int(only.sum()),
+                    "here": int(here.sum()),
+                    "weights": {name: float(values[only].sum()) for name, values in self.weights.items()},
+                }
+            )
+            before |= fails
+        return told
+
+    def overlap(self, rules: Iterable[Rule]) -> list[list[int]]:
+        """How many rows both of two rejecting rules take, for each pair; the diagonal is what one takes."""
+        failing = self.fails(rejecting(rules))
+        return [[int((a & b).sum()) for b in failing] for a in failing]
+
+    def others(self, rules: Iterable[Rule], but: str) -> Mask:
+        """Which rows all enabled rules but one keep."""
+        return self.kept(rule for rule in rules if rule.name != but)
+
+    def sweep(self, rules: Iterable[Rule], name: str, values: Iterable[Any]) -> list[dict[str, Any]]:
+        """What is kept with each value of one threshold, `RULE.PARAMETER`, all else as it is: the value,
+        `kept` (totals), and `taken`, the rows that this rule alone takes from what the others keep."""
+        rules = tuple(rules)
+        rule, _, parameter = name.partition(".")
+        others = self.others(rules, rule)
+        many, told = int(others.sum()), list[dict[str, Any]]()
+        for value in values:
+            (changed,) = (r for r in override(rules, {rule: {parameter: value}}) if r.name == rule)
+            (fails,) = self.fails([changed])
+            kept = self.totals(others & ~fails)
+            told.append({"value": value, "kept": kept, "taken": many - int(kept["rows"])})
+        return told
+
+
+def rejecting(rules: Iterable[Rule]) -> list[Rule]:
+    """The enabled rules that reject what does not meet them, in their order."""
+    return [rule for rule in rules if rule.enabled and rule.otherwise == "reject"]
+
+
+def _key(rule: Rule) -> str:
+    """What decides the outcome of a rule on given rows."""
+    numbers = [parameter.by_corpus for parameter in rule.parameters]
+    identity = {name: value for name, value in rule.identity().items() if name not in ("name", "enabled")}
+    return json.dumps([identity, numbers], sort_keys=True)
+
+
+def _any(masks: Iterable[Mask], count: int) -> Mask:
+    found = np.zeros(count, bool)
+    for mask in masks:
+        found |= mask
+    return found
+
+
+def _sum(masks: Iterable[Mask], count: int) -> npt.NDArray[np.uint16]:
+    found = np.zeros(count, np.uint16)
+    for mask in masks:
+        found += mask
+    return found
