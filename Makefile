@@ -11,7 +11,7 @@ STEPS := ingest split score filter dedup caption mix pack
 FLAGS = --out "$(OUT)" $(if $(IN),--in "$(IN)") $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run plan $(STEPS) inspect verify mend test check doctor bench gpu-check train clients lock clean
+.PHONY: help setup run plan $(STEPS) inspect tune verify mend test check doctor bench gpu-check train clients lock clean
 
 help: ## Show the targets and their variables
 	@awk -F':.*## ' '/^[a-z][a-z ]*:.*## /{printf "  make %-10s %s\n", $$1, $$2} /^\$$\(STEPS\):.*## /{printf "  make %-10s %s\n", "STEP", $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ $(STEPS): setup ## Run one step on what the earlier ones left
 
 inspect: setup ## Count rows by step and fate
 	@$(BIN)/reelmix inspect "$(OUT)"
+
+tune: setup ## Open the tuning page on loopback (SAVE=mine.toml lets it write there, RECIPE names the rules)
+	@$(BIN)/reelmix tune "$(OUT)" --recipe "$(RECIPE)" $(foreach setting,$(SET),--set '$(setting)') $(if $(SAVE),--save "$(SAVE)")
 
 verify: setup ## Check every hash, index and count again
 	@$(BIN)/reelmix verify "$(OUT)"

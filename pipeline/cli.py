@@ -188,6 +188,66 @@ def trace(
 
 
 @app.command()
+def tune(
+    out: OutArgument = Path("out"),
+    recipe: Annotated[str, typer.Option("--recipe", help="The recipe whose rules are tuned.")] = "default",
+    settings: SetOption = None,
+    step: Annotated[str | None, typer.Option(help="Tune the rules that this step judges.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Let the page write to this recipe.")
+    ] = None,
+    port: Annotated[int, typer.Option(help="The port on loopback; 0 takes a free one.")] = 8787,
+    what_if: Annotated[
+        list[str] | None, typer.Option("--what-if", metavar="RULE.PARAM=V", help="Say what would be kept.")
+    ] = None,
+    sweep: Annotated[
+        str | None, typer.Option(metavar="RULE.PARAM=A:B:STEP", help="Say what each value would keep.")
+    ] = None,
+    boundary: Annotated[
+        str | None, typer.Option(metavar="RULE.PARAM", help="List the clips around a threshold.")
+    ] = None,
+    calibrate: Annotated[
+        str | None, typer.Option(metavar="RULE.PARAM", help="Find the threshold for one of the next three.")
+    ] = None,
+    precision: Annotated[float | None, typer.Option(help="The share of good ones among the kept.")] = None,
+    recall: Annotated[float | None, typer.Option(help="The share of the good ones that is kept.")] = None,
+    keep: Annotated[float | None, typer.Option(help="The share of all that is kept.")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Labels with the columns id and good; left out, the page's votes.")
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(metavar="RECIPE", help="List the clips that another recipe judges otherwise."),
+    ] = None,
+    export: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page as one file.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Open the tuning page on loopback; with an option, answer in the terminal."""
+    from pipeline.tune import terminal
+
+    desk = terminal.desk(out, recipe, settings or (), save)
+    asked = terminal.Asked(
+        what_if or (),
+        sweep,
+        boundary,
+        calibrate,
+        {"precision": precision, "recall": recall, "keep": keep},
+        labels,
+        against,
+    )
+    if export:
+        print(terminal.write_export(desk, step, asked, export))
+        return
+    if asked.anything:
+        told, text = terminal.answer(desk, step, asked)
+        _print(told) if as_json else print(text)
+        return
+    from pipeline.tune.serve import bound, serve
+
+    serve(desk, bound(port))
+
+
+@app.command()
 def doctor(out: OutArgument = Path("out"), as_json: JsonOption = False) -> None:
     """Check this machine: versions, clashes, codecs, GPU, disk; one line of mend each."""
     from dataclasses import asdict

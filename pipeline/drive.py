@@ -105,6 +105,11 @@ def check_models(recipe: Recipe) -> None:
     for stages in recipe.stages.values():
         for stage in stages:
             stage.check()
+    check_thresholds(recipe)
+
+
+def check_thresholds(recipe: Recipe) -> None:
+    """Raises RecipeError for a threshold that belongs to another model than the recipe names."""
     for rule in (rule for rule in recipe.rules if rule.enabled):
         _check_thresholds(recipe, rule)
 

@@ -105,7 +105,7 @@ def _later(context: Context, step: str, before: str, earlier: Work) -> Work:
             return Work()
         work = _lacking(context, step, stages, stocks.committed(manifest))
         return work if work.rows else Work(ANEW, since=step)
-    handed_on = earlier.rows * sum(1 for _ in groupby(stages, _chained))
+    handed_on = earlier.rows * sum(1 for _ in groupby(stages, chained))
     carried = replace(earlier, state=UNCERTAIN, turns=handed_on)
     if manifest is None:
         return carried
@@ -140,7 +140,7 @@ def _lacking(context: Context, step: str, stages: tuple[Stage, ...], stock: Stoc
     """The rows that lack a result: as many as lack that of the stage which lacks most."""
     found = list(_missing(context, step, stages, stock))
     turns = sum(
-        max(len(rows) for _, rows in chain) for _, chain in groupby(found, lambda one: _chained(one[0]))
+        max(len(rows) for _, rows in chain) for _, chain in groupby(found, lambda one: chained(one[0]))
     )
     most = max((rows for _, rows in found), key=len, default=None)
     if most is None:
@@ -159,7 +159,7 @@ def _missing(
         stock = stocks.absorbed(stock, stage, results)
 
 
-def _chained(stage: Stage) -> str:
+def chained(stage: Stage) -> str:
     """Map stages side by side go through a worker together, a model by itself."""
     return "" if isinstance(stage, Map) else stage.name
 
@@ -171,7 +171,7 @@ def _bytes(rows: pa.Table, asset: str) -> int:
 
 
 def _cost(out: Path, step: str, work: Work) -> dict[str, Any]:
-    rate = _measured_cpu_s_per_turn(out, step)
+    rate = measured_cpu_s_per_turn(out, step)
     assumed = ASSUMED_CPU_S_PER_MB[step] * work.source_bytes / 1e6
     packed = int(work.source_bytes * ASSUMED_BYTES_SHARE) if step == "pack" else 0
     return {
@@ -183,8 +183,8 @@ def _cost(out: Path, step: str, work: Work) -> dict[str, Any]:
     }
 
 
-def _measured_cpu_s_per_turn(out: Path, step: str) -> float | None:
-    """From the latest run that did rows in this step."""
+def measured_cpu_s_per_turn(out: Path, step: str) -> float | None:
+    """CPU seconds of one turn (see `Work`), from the latest run that did rows in this step; or None."""
     for path in sorted((out / "runs").glob("*.json"), reverse=True):
         numbers = files.read_json(path)["steps"].get(step, {})
         if numbers.get("rows"):

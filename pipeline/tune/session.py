@@ -1,0 +1,287 @@
+"""The answers that the tuning page and its terminal twins show: JSON values, made of stored columns only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from filters.handles import Handle, handle_of, handles
+from filters.rules import Rule, override
+from filters.trial import Mask, Trial, rejecting
+from manifests.errors import RecipeError, nearest
+from pipeline.recipe import Recipe
+from pipeline.tune.clips import Clips
+from pipeline.tune.universe import Universe, judging
+
+Json = dict[str, Any]
+Changes = Mapping[str, Mapping[str, Any]]
+
+BINS = 64
+# A corpus is marked where it loses more than twice the share that the others lose, a tenth more at least, and
+# has so many rows.
+FAR_TIMES, FAR_SHARE, FEW_ROWS = 2.0, 0.1, 20
+QUANTILES = tuple(n / 100 for n in range(101))
+
+
+@dataclass(frozen=True)
+class Session:
+    """A work directory, a recipe, and the step whose rules are tuned. `changes` say what differs from the
+    recipe's rules, as `filters.rules.override` takes them."""
+
+    out: Path
+    recipe: Recipe
+    step: str
+    _universes: dict[str, Universe] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def open(cls, out: Path, recipe: Recipe, step: str | None = None) -> Session:
+        """Raises RecipeError for a step that judges nothing, ManifestError for a directory without rows."""
+        known = judging(out, recipe)
+        if step is not None and step not in known:
+            raise RecipeError(f"no rules of {step!r} can be tuned here; {nearest(step, known)}")
+        return cls(out, recipe, step or known[0])
+
+    @cached_property
+    def universe(self) -> Universe:
+        return Universe.open(self.out, self.step, self.recipe)
+
+    @property
+    def trial(self) -> Trial:
+        return self.universe.trial
+
+    @property
+    def manifest_digest(self) -> str:
+        """The digest of the rows that are judged."""
+        return self.universe.manifest.digest
+
+    @cached_property
+    def clips(self) -> Clips:
+        return Clips.open(self.out)
+
+    @cached_property
+    def saved(self) -> tuple[Rule, ...]:
+        """The recipe's rules that this step judges."""
+        return self.universe.rules(self.recipe.rules)
+
+    def rules(self, changes: Changes) -> tuple[Rule, ...]:
+        """The rules with changes; raises RecipeError for an unknown rule or threshold, or a wrong value."""
+        known = {rule.name: rule for rule in self.saved}
+        for name, change in changes.items():
+            if name not in known:
+                raise RecipeError(f"unknown rule {name!r}; {nearest(name, known)}")
+            parameters = [parameter.name for parameter in known[name].parameters]
+            for key in change:
+                if key not in ("enabled", *parameters):
+                    raise RecipeError(f"{name} has no threshold {key!r}; {nearest(key, parameters)}")
+        return override(self.saved, changes)
+
+    def start(self) -> Json:
+        """What does not change while people tune: rules, measures, corpora, rates."""
+        rate, how = self.universe.caption_s
+        return {
+            "out": self.out.name,
+            "recipe": self.recipe.name,
+            "step": self.step,
+            "steps": judging(self.out, self.recipe),
+            "rows": self.trial.count,
+            "rules": [self._rule(rule) for rule in self.saved],
+            "measures": [
+                {"name": c.name, "unit": c.unit, "meaning": c.meaning} for c in self.universe.measures
+            ],
+            "caption_s": {"value": rate, "how": how},
+        }
+
+    def _rule(self, rule: Rule) -> Json:
+        bounds = {handle.parameter: handle for handle in handles(rule)}
+        return {
+            **rule.model_dump(include={"name", "after", "keep", "why", "otherwise", "unscored", "enabled"}),
+            "kinds": list(rule.kinds),
+            "parameters": [
+                {
+                    **parameter.model_dump(exclude={"by_corpus"}, exclude_none=True),
+                    "handle": _told(bounds.get(parameter.name)),
+                }
+                for parameter in rule.parameters
+            ],
+        }
+
+    def what_if(self, changes: Changes) -> Json:
+        """Totals, flips against the recipe, the effect of each rule, and retention by corpus."""
+        rules, trial = self.rules(changes), self.trial
+        kept, before = trial.kept(rules), trial.kept(self.saved)
+        captions = self._captioned(rules, kept)
+        return {
+            "all": trial.totals(np.ones(trial.count, bool)),
+            "kept": trial.totals(kept),
+            "saved": trial.totals(before),
+            "gained": int((kept & ~before).sum()),
+            "lost": int((before & ~kept).sum()),
+            "captions": {"rows": captions, "seconds": captions * self.universe.caption_s[0]},
+            "rules": trial.effect(rules),
+            "routed": self._routed(rules, kept),
+            "corpora": self.corpora(kept),
+        }
+
+    def _routed(self, rules: tuple[Rule, ...], kept: Mask) -> list[Json]:
+        """Of each rule that sends rows to be captioned anew: how many of those kept."""
+        routing = [rule for rule in rules if rule.enabled and rule.otherwise == "recaption"]
+        fails = self.trial.fails(routing)
+        return [{"rule": r.name, "rows": int((f & kept).sum())} for r, f in zip(routing, fails, strict=True)]
+
+    def _captioned(self, rules: tuple[Rule, ...], kept: Mask) -> int:
+        """How many kept rows the recipe has captioned: all, or only those routed there or without a text."""
+        chosen = next((getattr(s, "caption_rows", None) for s in self.recipe.stages["caption"]), "all")
+        if chosen == "all" or "source_texts" not in self.universe.names:
+            return int(kept.sum())
+        texts = self.universe.read(["source_texts"])["source_texts"]
+        without = np.array([not found for found in texts.to_pylist()], bool)
+        routing = [rule for rule in rules if rule.enabled and rule.otherwise == "recaption"]
+        return int((kept & np.logical_or.reduce([without, *self.trial.fails(routing)])).sum())
+
+    def corpora(self, kept: Mask) -> list[Json]:
+        """Rows, kept rows and hours by corpus, and the share that the `rest` keeps; `far` marks a corpus that
+        loses far more than the rest."""
+        names, codes = self.universe.corpora
+        seconds = self.trial.weights["seconds"]
+        rows = np.bincount(codes, minlength=len(names))
+        stay = np.bincount(codes, kept, len(names))
+        hours = np.bincount(codes, kept * seconds, len(names)) / 3600
+        rest = (stay.sum() - stay) / np.maximum(rows.sum() - rows, 1)
+        lost, theirs = 1 - stay / np.maximum(rows, 1), 1 - rest
+        far = (
+            (lost > FAR_TIMES * theirs) & (lost > theirs + FAR_SHARE) & (rows >= FEW_ROWS) & (len(names) > 1)
+        )
+        return [
+            {"corpus": n, "rows": int(r), "kept": int(k), "hours": float(h), "rest": float(o), "far": bool(f)}
+            for n, r, k, h, o, f in zip(names, rows, stay, hours, rest, far, strict=True)
+        ]
+
+    def histogram(self, changes: Changes, name: str, *, scale: str = "linear", bins: int = BINS) -> Json:
+        """Counts of all rows, and of those that the other rules keep, over equal bins; `name` is
+        RULE.PARAMETER or a measure. `quantiles` are the hundredths of the known values."""
+        rules = self.rules(changes)
+        known = [c.name for c in self.universe.measures]
+        rule, values = "", np.empty(0)
+        if name in known:
+            values = self.universe.numbers(name)
+        else:
+            found, handle = self._handle(rules, name, known)
+            rule, values = found.name, self.trial.axis(handle)
+        others = self.trial.others(rules, rule)
+        finite = np.isfinite(values)
+        edges = _edges(values[finite], scale, bins)
+        counted = {
+            "all": np.histogram(values[finite], edges)[0],
+            "others": np.histogram(values[finite & others], edges)[0],
+        }
+        return {
+            "name": name,
+            "edges": [float(edge) for edge in edges],
+            **{key: [int(n) for n in counts] for key, counts in counted.items()},
+            "unknown": int((~finite).sum()),
+            "unknown_others": int((~finite & others).sum()),
+            "quantiles": [float(q) for q in np.quantile(values[finite], QUANTILES)] if finite.any() else [],
+            "corpora": self._shares(rules, name),
+        }
+
+    def _handle(self, rules: tuple[Rule, ...], name: str, also: list[str]) -> tuple[Rule, Handle]:
+        try:
+            return handle_of(rules, name)
+        except RecipeError as error:
+            if name.partition(".")[0] in {rule.name for rule in rules}:
+                raise
+            raise RecipeError(
+                f"{name!r} is neither a threshold nor a measure; {nearest(name, also)}"
+            ) from error
+
+    def _shares(self, rules: tuple[Rule, ...], name: str) -> Json:
+        """The thresholds of each corpus, where a threshold is a share."""
+        rule, _, parameter = name.partition(".")
+        chosen = [r for r in rules if r.name == rule and any(p.share is not None for p in r.parameters)]
+        settled = self.trial.settled(chosen)
+        return {
+            c: v for r in settled for p in r.parameters if p.name == parameter for c, v in p.by_corpus or ()
+        }
+
+    def overlap(self, changes: Changes) -> Json:
+        """Rows that both of two rules take, pair by pair."""
+        rules = self.rules(changes)
+        return {"rules": [rule.name for rule in rejecting(rules)], "both": self.trial.overlap(rules)}
+
+    def boundary(self, changes: Changes, name: str, *, n: int = 12) -> Json:
+        """The clips nearest to a threshold that only this rule rejects, and those that it just keeps; `value`
+        is what the threshold bounds. Clips as far are ordered by id."""
+        rules = self.rules(changes)
+        rule, handle = handle_of(rules, name)
+        (fails,) = self.trial.fails([rule])
+        values, others = self.trial.axis(handle), self.trial.others(rules, rule.name)
+        up = handle.side == "min"
+        return {
+            "name": handle.name,
+            "rejected": self._near(values, others & fails, n, descending=up),
+            "kept": self._near(values, others & ~fails, n, descending=not up),
+            "unknown": self._cards(np.flatnonzero(others & ~np.isfinite(values))[: n // 2]),
+        }
+
+    def _near(self, values: np.ndarray[Any, Any], mask: Mask, n: int, *, descending: bool) -> list[Json]:
+        at = np.flatnonzero(mask & np.isfinite(values))
+        keyed = -values[at] if descending else values[at]
+        if len(at) > n:
+            # Every row as near as the n-th, so that equal ones are always taken by id.
+            at = at[keyed <= np.partition(keyed, n - 1)[n - 1]]
+            keyed = -values[at] if descending else values[at]
+        nearest_first = at[np.argsort(keyed, kind="stable")][:n]
+        return self._cards(nearest_first, values)
+
+    def _cards(self, at: np.ndarray[Any, Any], values: np.ndarray[Any, Any] | None = None) -> list[Json]:
+        """Cards of the rows at these places, with the measures that rules read."""
+        made = []
+        reads = sorted({n for rule in self.saved for n in rule.expression.columns} & set(self.universe.names))
+        table = self.universe.read(reads)
+        for place in at.tolist():
+            scores = {name: table[name][place].as_py() for name in reads}
+            value = {} if values is None else {"value": float(values[place])}
+            made.append({**self.clips.card(self._id(place)), **value, "scores": scores})
+        return made
+
+    def _id(self, place: int) -> str:
+        return str(self.universe.read(["id"])["id"][place].as_py())
+
+    def flips(self, changes: Changes, *, n: int = 12) -> Json:
+        """The clips that changes bring back, and those that they lose, against the recipe; first by id."""
+        kept, before = self.trial.kept(self.rules(changes)), self.trial.kept(self.saved)
+        gained, lost = np.flatnonzero(kept & ~before), np.flatnonzero(before & ~kept)
+        return {
+            "gained": {"rows": len(gained), "cards": self._cards(gained[:n])},
+            "lost": {"rows": len(lost), "cards": self._cards(lost[:n])},
+        }
+
+    def sweep(self, changes: Changes, name: str, values: list[float]) -> list[Json]:
+        """`filters.trial.Trial.sweep` of RULE.PARAMETER."""
+        rules = self.rules(changes)
+        _, handle = handle_of(rules, name)
+        return self.trial.sweep(rules, handle.name, values)
+
+
+def _told(handle: Handle | None) -> Json | None:
+    return None if handle is None else {"axis": handle.axis, "side": handle.side, "name": handle.name}
+
+
+def _edges(values: np.ndarray[Any, Any], scale: str, bins: int) -> np.ndarray[Any, Any]:
+    """The edges of bins over known values: of equal width, of equal ratio, or of equal counts."""
+    if not len(values):
+        return np.linspace(0.0, 1.0, bins + 1)
+    low, high = float(values.min()), float(values.max())
+    if scale == "quantile":
+        edges = np.unique(np.quantile(values, np.linspace(0, 1, bins + 1)))
+        return edges if len(edges) > 1 else np.array([low, np.nextafter(low, np.inf)])
+    if scale == "log" and low > 0:
+        return np.geomspace(low, max(high, low * 1.001), bins + 1)
+    if scale not in ("linear", "log"):
+        raise RecipeError(f"scale is {scale!r}, expected linear, log or quantile")
+    return np.linspace(low, high if high > low else low + 1.0, bins + 1)

@@ -1,0 +1,221 @@
+"""The tuning page's twins for terminals and scripts: the same answers as text or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from filters.calibrate import Calibration, Goal
+from filters.handles import Handle
+from manifests.errors import RecipeError
+from pipeline.drive import check_thresholds
+from pipeline.recipe import EMBEDDED, Recipe, check_graph, load
+from pipeline.show import inert
+from pipeline.steps import GIVEN, SHAPES
+from pipeline.tune.app import Desk
+from pipeline.tune.calibrating import calibrated
+from pipeline.tune.export import exported
+from pipeline.tune.session import Json, Session
+from pipeline.tune.votes import read_labels
+
+MOST_VALUES = 10_000
+Told = tuple[Any, str]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for on the command line; `goals` hold one number where `calibrate` names a threshold."""
+
+    what_if: Sequence[str] = ()
+    sweep: str | None = None
+    boundary: str | None = None
+    calibrate: str | None = None
+    goals: Mapping[str, float | None] = field(default_factory=dict)
+    labels: Path | None = None
+    against: str | None = None
+
+    @property
+    def anything(self) -> bool:
+        return any((self.what_if, self.sweep, self.boundary, self.calibrate, self.against))
+
+
+def desk(out: Path, recipe: str, settings: Iterable[str], save: Path | None) -> Desk:
+    """What a tuning session works on. A file to save to that exists is the recipe itself.
+
+    Raises RecipeError for a recipe that would not run.
+    """
+    if save and save.exists() and recipe not in (EMBEDDED, str(save)):
+        raise RecipeError(f"{save} exists and is not {recipe}; save to another file, or tune --recipe {save}")
+    base, settings = recipe, tuple(settings)
+
+    def read() -> Recipe:
+        return recipe_of(str(save) if save and save.exists() else base, settings)
+
+    read()
+    return Desk(out, read, save, base)
+
+
+def recipe_of(name: str, settings: Iterable[str] = ()) -> Recipe:
+    """A recipe with its columns and thresholds checked; its models are not looked for."""
+    recipe = load(name, SHAPES, settings)
+    check_graph(recipe, GIVEN)
+    check_thresholds(recipe)
+    return recipe
+
+
+def answer(desk: Desk, step: str | None, asked: Asked) -> Told:
+    """The answer as JSON values and as text. Raises RecipeError for what names no threshold."""
+    session, changes = desk.session(step), changes_of(asked.what_if)
+    if asked.sweep:
+        return _sweep(session, changes, asked.sweep)
+    if asked.boundary:
+        return _boundary(session.boundary(changes, asked.boundary))
+    if asked.calibrate:
+        return _calibrate(desk, session, asked)
+    if asked.against:
+        return _against(session, recipe_of(asked.against))
+    return _what_if(session.what_if(changes))
+
+
+def write_export(desk: Desk, step: str | None, asked: Asked, path: Path) -> str:
+    """Write the page as one file; returns a line that says so."""
+    html = exported(desk.session(step), changes_of(asked.what_if), desk.votes.by_id)
+    path.write_text(html, encoding="utf-8")
+    return f"{path}: {len(html) / 1e6:.1f} MB, opens in any browser"
+
+
+def changes_of(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """RULE.PARAM=VALUE (a number, true, false, {top=0.7}) as changes of rules."""
+    import tomllib
+
+    changes: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        name, equals, text = setting.removeprefix("filter.").partition("=")
+        rule, dot, parameter = name.partition(".")
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = None
+        if not equals or not dot or value is None:
+            raise RecipeError(f"--what-if takes RULE.PARAM=VALUE, found {setting!r}")
+        changes.setdefault(rule, {})[parameter] = value
+    return changes
+
+
+def _what_if(found: Json) -> Told:
+    everything, kept, captions = found["all"], found["kept"], found["captions"]
+    lines = [
+        f"kept {kept['rows']} of {everything['rows']} rows, {kept['seconds'] / 3600:.3f} of "
+        f"{everything['seconds'] / 3600:.3f} hours, about {kept['tokens']:.0f} visual tokens",
+        f"against the recipe: +{found['gained']} -{found['lost']}",
+        f"captions: {captions['rows']} clips, {captions['seconds'] / 3600:.3f} hours of one core",
+        "",
+        f"{'rule':<24}{'alone':>9}{'only it':>9}{'here':>9}",
+        *(f"{r['rule']:<24}{r['alone']:>9}{r['only']:>9}{r['here']:>9}" for r in found["rules"]),
+        *(f"{r['rule']:<24}{'recaptions':>18}{r['rows']:>9}" for r in found["routed"]),
+        "",
+        f"{'corpus':<24}{'rows':>9}{'kept':>9}{'share':>9}",
+    ]
+    for one in found["corpora"]:
+        mark = "  loses far more than the rest" if one["far"] else ""
+        share = one["kept"] / max(one["rows"], 1)
+        lines.append(inert(f"{one['corpus']:<24}{one['rows']:>9}{one['kept']:>9}{share:>9.3f}{mark}"))
+    return found, "\n".join(lines)
+
+
+def _sweep(session: Session, changes: dict[str, dict[str, Any]], asked: str) -> Told:
+    name, _, text = asked.partition("=")
+    found = session.sweep(changes, name, swept(text))
+    lines = [f"{'value':>12}{'kept':>10}{'taken':>10}{'hours':>10}{'tokens':>14}"]
+    for one in found:
+        kept = one["kept"]
+        numbers = (
+            f"{kept['rows']:>10}{one['taken']:>10}{kept['seconds'] / 3600:>10.3f}{kept['tokens']:>14.0f}"
+        )
+        lines.append(f"{one['value']:>12.6g}{numbers}")
+    return found, "\n".join(lines)
+
+
+def swept(text: str) -> list[float]:
+    """The values of `from:to:step`, both ends included where the step meets them."""
+    try:
+        first, last, by = (float(part) for part in text.split(":"))
+    except ValueError:
+        first, last, by = 0.0, 0.0, 0.0
+    if not by > 0 or last < first:
+        raise RecipeError(
+            f"a sweep is RULE.PARAM=from:to:step, as not_blurred.max=0.5:0.8:0.05; found {text!r}"
+        )
+    many = int((last - first) / by + 1e-9) + 1
+    if many > MOST_VALUES:
+        raise RecipeError(f"the sweep has {many} values, expected at most {MOST_VALUES}; take a larger step")
+    return [round(float(value), 12) for value in first + by * np.arange(many)]
+
+
+def _boundary(found: Json) -> Told:
+    lines = []
+    for side in ("rejected", "kept"):
+        lines.append(f"just {side}, nearest to {found['name']} first:")
+        for card in found[side]:
+            when = "" if card.get("start_s") is None else f" from {card['start_s']:.1f} s"
+            lines.append(inert(f"  {card['value']:<12.6g}{card['id']}  {card.get('source_uri')}{when}"))
+    return found, "\n".join(lines)
+
+
+def _calibrate(desk: Desk, session: Session, asked: Asked) -> Told:
+    goals = [(goal, target) for goal, target in asked.goals.items() if target is not None]
+    if len(goals) != 1:
+        raise RecipeError("--calibrate needs one of --precision, --recall and --keep with a share, as 0.9")
+    goal, target = goals[0]
+    labels = read_labels(asked.labels) if asked.labels else desk.votes.labels()
+    assert asked.calibrate is not None
+    handle, found = calibrated(session, asked.calibrate, cast(Goal, goal), target, labels)
+    return {"name": handle.name, "side": handle.side, **asdict(found)}, _calibrated(handle, found)
+
+
+def _calibrated(handle: Handle, found: Calibration) -> str:
+    sign = ">=" if handle.side == "min" else "<="
+    lines = [
+        f"{handle.name}: keep {handle.axis} {sign} {found.value!r} for {found.goal} {found.target:g}",
+        f"  95 % interval {found.low:.6g} to {found.high:.6g}, on {found.rows} "
+        f"{'rows' if found.goal == 'keep' else 'labelled rows'}",
+    ]
+    for name, share in (("keeps", found.kept), ("precision", found.precision), ("recall", found.recall)):
+        if share is not None:
+            lines.append(f"  {name} {share.value:.3f} ({share.low:.3f} to {share.high:.3f})")
+    return "\n".join([*lines, f'  to take it: SET="filter.{handle.name}={found.value!r}"'])
+
+
+def _against(session: Session, other: Recipe) -> Told:
+    """The clips that flip when another recipe's rules judge; the rules of both must be of this step."""
+    theirs = session.universe.rules(other.rules)
+    trial = session.trial
+    mine, others = trial.kept(session.saved), trial.kept(theirs)
+    ids = session.universe.ids
+    gained, lost = np.flatnonzero(others & ~mine).tolist(), np.flatnonzero(mine & ~others).tolist()
+    rules = _differing(session, theirs)
+    found = {
+        "recipes": [session.recipe.name, other.name],
+        "kept": [int(mine.sum()), int(others.sum())],
+        "rules": rules,
+        "gained": [ids[at] for at in gained],
+        "lost": [ids[at] for at in lost],
+    }
+    lines = [f"{session.recipe.name} keeps {mine.sum()} rows, {other.name} {others.sum()}"]
+    lines += [f"  {rule}: {before} -> {after}" for rule, (before, after) in rules.items()]
+    for word, places in (("gained", gained), ("lost", lost)):
+        lines.append(f"{word}: {len(places)}")
+        cards = [session.clips.card(ids[at]) for at in places[:20]]
+        lines += [inert(f"  {card['id']}  {card.get('source_uri')}") for card in cards]
+    return found, "\n".join(lines)
+
+
+def _differing(session: Session, theirs: Sequence[Any]) -> dict[str, tuple[str, str]]:
+    mine, others = ({r.name: r for r in rules if r.enabled} for rules in (session.saved, theirs))
+    names = dict.fromkeys([*mine, *others])
+    told = {n: tuple(rules[n].spelled() if n in rules else "off" for rules in (mine, others)) for n in names}
+    return {name: (both[0], both[1]) for name, both in told.items() if both[0] != both[1]}

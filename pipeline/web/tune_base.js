@@ -1,0 +1,155 @@
+"use strict";
+// Elements, numbers, questions to the server, and the state, which stands in the address.
+
+const token = new URLSearchParams(location.search).get("t") || "";
+const embedded = document.getElementById("data");
+const DATA = embedded ? JSON.parse(embedded.textContent) : null;
+const S = { step: null, name: null, changes: {}, tab: "boundary", scale: "linear", counts: "linear" };
+let start = null;
+let whatIf = null;
+let histogram = null;
+let votes = {};
+let advice = null;
+
+const $ = (id) => document.getElementById(id);
+
+// Text from data only ever becomes a text node.
+function h(name, properties = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "class") element.className = value;
+    else if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key in element && key !== "list") element[key] = value;
+    else element.setAttribute(key, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+function svg(name, attributes = {}, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+  element.append(...children);
+  return element;
+}
+
+const whole = new Intl.NumberFormat("en");
+const count = (n) => whole.format(Math.round(n));
+const percent = (share) => (Number.isFinite(share) ? `${(100 * share).toFixed(share > 0.0995 || share === 0 ? 1 : 2)} %` : "none");
+function short(n) {
+  if (!Number.isFinite(n)) return "unknown";
+  const units = [[1e12, "T"], [1e9, "B"], [1e6, "M"], [1e4, "k"]];
+  for (const [size, unit] of units) if (Math.abs(n) >= size) return `${(n / (unit === "k" ? 1e3 : size)).toFixed(1)} ${unit}`;
+  return count(n);
+}
+const value = (n) => (n === null || n === undefined || Number.isNaN(n) ? "unknown" : String(+Number(n).toPrecision(6)));
+function lasting(seconds) {
+  if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
+  if (seconds < 7200) return `${(seconds / 60).toFixed(1)} min`;
+  return `${short(seconds / 3600)} h`;
+}
+
+async function ask(path, body = {}) {
+  const sent = { step: S.step, changes: S.changes, ...body };
+  if (DATA) return fromData(path, sent);
+  const answer = await fetch(`api/${path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", "X-Token": token },
+    body: JSON.stringify(sent),
+  });
+  const told = answer.headers.get("content-type")?.includes("json") ? await answer.json() : { error: await answer.text() };
+  if (!answer.ok) throw new Error(told.error);
+  return told;
+}
+
+// An exported page has no server: it knows the answers for the thresholds it was made with, and of each
+// threshold alone what other values would keep.
+function fromData(path, sent) {
+  const unmoved = JSON.stringify(sent.changes) === JSON.stringify(DATA.changes);
+  if (path === "what_if" && !unmoved) return sweptWhatIf(sent.changes);
+  if (path === "histogram") return Promise.resolve(DATA.histograms[sent.name]);
+  if (path === "boundary") return Promise.resolve(DATA.boundaries[sent.name]);
+  if (path in DATA.answers) return Promise.resolve(DATA.answers[path]);
+  return Promise.reject(new Error("this is an exported page: it cannot write; `reelmix tune` opens the live one"));
+}
+
+function sweptWhatIf(changes) {
+  const moved = [];
+  for (const rule of start.rules) for (const p of rule.parameters) {
+    const now = changes[rule.name]?.[p.name], then = DATA.changes[rule.name]?.[p.name];
+    if (now !== undefined && JSON.stringify(now) !== JSON.stringify(then)) moved.push([p.handle?.name, now]);
+  }
+  const points = moved.length === 1 ? DATA.sweeps[moved[0][0]] : null;
+  if (!points || !points.length) return Promise.reject(new Error("an exported page moves one threshold at a time"));
+  const near = points.reduce((a, b) => (Math.abs(b.value - moved[0][1]) < Math.abs(a.value - moved[0][1]) ? b : a));
+  const base = DATA.answers.what_if, lost = base.saved.rows - near.kept.rows;
+  return Promise.resolve({ ...base, kept: near.kept, gained: Math.max(0, -lost), lost: Math.max(0, lost) });
+}
+
+function complain(error) {
+  $("error").textContent = error ? error.message : "";
+  $("error").hidden = !error;
+}
+
+const frameOf = (id, n) => (DATA ? DATA.frames[id]?.[n] : `frame/${id}/${n}.jpg?t=${encodeURIComponent(token)}`);
+
+function readAddress() {
+  try {
+    Object.assign(S, JSON.parse(decodeURIComponent(location.hash.slice(1) || "%7B%7D")));
+  } catch {
+    complain(new Error("the address holds no state that can be read; it was left aside"));
+  }
+}
+
+function writeAddress() {
+  history.replaceState(null, "", `#${encodeURIComponent(JSON.stringify(S))}`);
+}
+
+// One question in flight of each kind; of those asked meanwhile only the last is sent.
+const waiting = new Map();
+function latest(kind, question, show) {
+  const line = waiting.get(kind) || { busy: false, next: null };
+  waiting.set(kind, line);
+  line.next = { question, show };
+  if (!line.busy) void follow(line);
+}
+async function follow(line) {
+  line.busy = true;
+  while (line.next) {
+    const { question, show } = line.next;
+    line.next = null;
+    try {
+      const told = await question();
+      if (!line.next) { show(told); complain(null); }
+    } catch (error) {
+      complain(error);
+    }
+  }
+  line.busy = false;
+}
+
+const ruleOf = (name) => start.rules.find((rule) => name !== null && (name === rule.name || name.startsWith(`${rule.name}.`)));
+const handlesOf = (rule) => rule.parameters.filter((p) => p.handle);
+const parameterOf = (name) => ruleOf(name)?.parameters.find((p) => p.handle?.name === name);
+const shareKey = (p) => ("top" in p ? "top" : "bottom" in p ? "bottom" : null);
+const savedValue = (p) => (shareKey(p) ? p[shareKey(p)] : p.value);
+function currentValue(rule, p) {
+  const changed = S.changes[rule.name]?.[p.name];
+  if (changed === undefined) return savedValue(p);
+  return typeof changed === "object" && shareKey(p) ? changed[shareKey(p)] : changed;
+}
+const isOn = (rule) => S.changes[rule.name]?.enabled ?? rule.enabled;
+
+function change(rule, key, to) {
+  const parameter = rule.parameters.find((p) => p.name === key);
+  const was = key === "enabled" ? rule.enabled : savedValue(parameter);
+  const mine = { ...(S.changes[rule.name] || {}) };
+  if (to === was) delete mine[key];
+  else mine[key] = parameter && shareKey(parameter) ? { [shareKey(parameter)]: to } : to;
+  const changes = { ...S.changes, [rule.name]: mine };
+  if (!Object.keys(mine).length) delete changes[rule.name];
+  S.changes = changes;
+  writeAddress();
+  changed();
+}

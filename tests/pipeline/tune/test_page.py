@@ -1,0 +1,245 @@
+"""The tuning page in a real browser: Debian's Chromium, headless."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from manifests.manifest import Manifest
+from pipeline.tune.app import app
+from pipeline.tune.serve import bound
+from pipeline.tune.terminal import desk
+from tests.pipeline.local import run_here
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.skipif(not CHROMIUM, reason="Debian's chromium is absent: apt-get install chromium"),
+    pytest.mark.xdist_group("chromium"),
+]
+TOKEN = "a-token"
+HOSTILE = '<script>window.hacked=1</script><img src=x onerror="window.hacked=2">\x1b[31m=HYPERLINK("http://evil.example")'
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=[*flags, "--disable-sync"])
+        yield made
+        made.close()
+
+
+@contextmanager
+def served(out: Path, save: Path | None = None) -> Iterator[str]:
+    """The address of the page over a work directory, on a port of its own."""
+    with bound(0) as listener:
+        config = uvicorn.Config(
+            app(desk(out, "default", (), save), TOKEN), log_level="error", access_log=False, ws="none"
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@contextmanager
+def opened(browser: Any, address: str, state: dict[str, Any] | None = None) -> Iterator[Any]:
+    """The page, ready; every request must go to it, and no script may fail."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    asked, failed = list[str](), list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: failed.append(str(error)))
+    page.goto(f"{address}?t={TOKEN}" + (f"#{json.dumps(state)}" if state else ""))
+    page.wait_for_selector("body[data-settled]")
+    yield page
+    page.close()
+    assert [] == failed
+    assert [] == [url for url in asked if not url.startswith((address, "data:", "blob:"))]
+
+
+def kept(page: Any, changes: str = "") -> int:
+    """The kept count, once the page shows what it was last asked."""
+    page.wait_for_function("text => document.body.dataset.settled.includes(text)", arg=changes)
+    return int(page.get_attribute("#kept", "data-rows"))
+
+
+def drag(page: Any, share: float) -> None:
+    """Drag the threshold to a share of the picture's width."""
+    grip, picture = page.locator("#grip rect").bounding_box(), page.locator("#chart svg").bounding_box()
+    page.mouse.move(grip["x"] + grip["width"] / 2, grip["y"] + grip["height"] / 2)
+    page.mouse.down()
+    for part in (0.5, 1.0):
+        here = grip["x"] + (picture["x"] + share * picture["width"] - grip["x"]) * part
+        page.mouse.move(here, picture["y"] + 60)
+    page.mouse.up()
+
+
+def moved(page: Any) -> float:
+    return float(page.evaluate("S.changes.not_blurred.max"))
+
+
+def test_a_dragged_threshold_keeps_what_the_run_keeps(
+    browser: Any, finished: Path, corpus: Path, tmp_path: Path
+) -> None:
+    """Drag, read the kept count, run the step filter with that value: the same number of rows."""
+    with served(finished) as address, opened(browser, address, {"name": "not_blurred.max"}) as page:
+        before = kept(page)
+        drag(page, 0.5)
+        value = moved(page)
+        now = kept(page, f'"max":{value:g}'[:9])
+        page.wait_for_function("() => !waiting.get('what_if').busy")
+        now = int(page.get_attribute("#kept", "data-rows"))
+    out = shutil.copytree(finished, tmp_path / "out")
+    log = run_here(corpus, out, settings=[f"filter.not_blurred.max={value!r}"], only=["filter"])
+    assert Manifest.open(out, "filter").record["counts"]["live"] == now < before
+    assert (0, 0) == (log.steps["filter"]["decodes"], log.steps["filter"]["model_calls"])
+
+
+def test_a_boundary_clip_plays(browser: Any, finished: Path) -> None:
+    """A click plays the clip's part of its file, by byte range."""
+    with served(finished) as address, opened(browser, address, {"name": "not_blurred.max"}) as page:
+        page.wait_for_selector("#panel .card .time")
+        card = page.locator("#panel .card", has=page.locator(".time")).first
+        card.locator(".picture").click()
+        page.wait_for_function(
+            "() => document.querySelector('#panel video')?.currentTime > 0.05", timeout=20_000
+        )
+        assert "#t=" in page.locator("#panel video").get_attribute("src")
+
+
+def test_hovering_shows_other_frames(browser: Any, finished: Path) -> None:
+    """The stored frames run under the pointer."""
+    with served(finished) as address, opened(browser, address, {"name": "not_blurred.max"}) as page:
+        picture = page.locator("#panel .card", has=page.locator(".time")).first.locator(".picture")
+        box = picture.bounding_box()
+        first = picture.locator("img").get_attribute("src")
+        page.mouse.move(box["x"] + 0.95 * box["width"], box["y"] + 20)
+        assert first != picture.locator("img").get_attribute("src")
+
+
+def test_votes_and_saving_by_keys_alone(browser: Any, finished: Path, tmp_path: Path) -> None:
+    """j, g: a vote; arrow: a threshold; s, a note, Enter: the recipe differs in exactly that value."""
+    out, mine = shutil.copytree(finished, tmp_path / "out"), tmp_path / "mine.toml"
+    text = "# ours\n[filter.not_blurred]\nmax = 0.6  # by hand\n"
+    mine.write_text(text)
+    with served(out, mine) as address, opened(browser, address, {"name": "not_blurred.max"}) as page:
+        page.wait_for_selector("#panel .card")
+        page.keyboard.press("j")
+        page.keyboard.press("g")
+        page.wait_for_selector("#panel .card button[aria-pressed=true]")
+        page.keyboard.press("Shift+ArrowLeft")
+        value = moved(page)
+        assert value < 0.6
+        page.keyboard.press("s")
+        page.wait_for_selector("#diff")
+        assert text == mine.read_text()
+        page.keyboard.type("softer ones are no use")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#saved")
+    assert text.replace("0.6 ", f"{value:g} ") == mine.read_text()
+    (vote,) = (out / "tune" / "votes.jsonl").read_text().splitlines()
+    assert "good" == json.loads(vote)["vote"]
+    assert "softer ones are no use" in (tmp_path / "mine.history.jsonl").read_text()
+
+
+def test_the_state_stands_in_the_address(browser: Any, finished: Path) -> None:
+    """A copied address shows the same thresholds and the same tab."""
+    with served(finished) as address:
+        with opened(browser, address, {"name": "not_blurred.max"}) as page:
+            page.keyboard.press("Shift+ArrowLeft")
+            page.keyboard.press("2")
+            value = moved(page)
+            count, copied = kept(page, f"{value:g}"), page.url
+        with opened(browser, address) as page:
+            page.goto(copied)
+            page.reload()
+            page.wait_for_selector("body[data-settled]")
+            assert (count, value) == (kept(page), moved(page))
+            assert "Waterfall" == page.locator("#tabs [aria-selected=true]").inner_text()
+
+
+def test_every_tab_shows_something(browser: Any, finished: Path) -> None:
+    """The eight tabs by their keys, without an error."""
+    with served(finished) as address, opened(browser, address) as page:
+        for key in "12345678":
+            page.keyboard.press(key)
+            page.wait_for_function("() => document.querySelector('#panel').children.length > 0")
+            assert page.locator("#error").is_hidden()
+
+
+def test_text_from_data_stays_text(browser: Any, tmp_path: Path) -> None:
+    """Markup, escape sequences and formulas of a caption are shown, and do nothing."""
+    import cv2
+    import numpy as np
+
+    media = tmp_path / "media"
+    media.mkdir()
+    noise = np.random.default_rng(1).integers(0, 255, (120, 160, 3), np.uint8)
+    assert cv2.imwrite(str(media / "a.jpg"), noise)
+    (media / "a.txt").write_text(HOSTILE)
+    out = tmp_path / "out"
+    run_here(media, out, only=["ingest", "split", "score", "filter"])
+    with served(out) as address, opened(browser, address, {"name": "not_blurred.max"}) as page:
+        page.wait_for_selector("#panel .card")
+        assert "<script>window.hacked=1</script>" in page.locator("#panel .caption").first.inner_text()
+        exported = page.evaluate("ask('export').then((told) => told.html)")
+        assert page.evaluate("window.hacked === undefined")
+    (tmp_path / "page.html").write_text(exported)
+    page = browser.new_page()
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector("#panel .card")
+    assert page.evaluate("window.hacked === undefined")
+    page.close()
+
+
+def test_an_exported_page_needs_no_server(browser: Any, finished: Path, tmp_path: Path) -> None:
+    """Opened from a disk it asks nobody, shows pictures, and moves a threshold along the values it knows."""
+    with served(finished) as address, opened(browser, address, {"name": "not_blurred.max"}) as page:
+        (tmp_path / "page.html").write_text(page.evaluate("ask('export').then((told) => told.html)"))
+    page = browser.new_page(viewport={"width": 1440, "height": 1000})
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((tmp_path / "page.html").as_uri())
+    page.wait_for_selector("body[data-settled]")
+    page.get_by_role("button", name="Show not_blurred.max").click()
+    page.wait_for_selector("#panel .card img")
+    assert page.evaluate("document.querySelector('#panel .card img').naturalWidth > 0")
+    before = kept(page)
+    drag(page, 0.4)
+    page.wait_for_function("before => +document.querySelector('#kept').dataset.rows < before", arg=before)
+    assert [] == [url for url in asked if not url.startswith(("file:", "data:"))]
+    page.close()
+
+
+def test_a_wrong_token_is_refused(browser: Any, finished: Path) -> None:
+    """403, and words that say what to open."""
+    with served(finished) as address:
+        page = browser.new_page()
+        answer = page.goto(f"{address}?t=wrong")
+        assert 403 == answer.status
+        assert "open the address that tune printed" in page.content()
+        page.close()
+
+
+def test_dragging_is_quick_enough_to_follow(browser: Any, finished: Path) -> None:
+    """Many moves in a row end in the last one: questions that were overtaken are not asked."""
+    with served(finished) as address, opened(browser, address, {"name": "not_blurred.max"}) as page:
+        for share in (0.3, 0.7, 0.4, 0.6):
+            drag(page, share)
+        page.wait_for_function("() => JSON.stringify(S.changes) === document.body.dataset.settled")
+        shown = page.evaluate("ask('what_if').then((told) => told.kept.rows)")
+        assert shown == int(page.get_attribute("#kept", "data-rows"))
