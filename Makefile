@@ -65,10 +65,11 @@ check: setup ## Format, lint, types, tests: all that CI runs
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
 
-bench: setup ## Measure the model stages against bare forward loops, split and cutting against bare decodes and peers (benchmarks/)
+bench: setup ## Measure the model stages against bare forward loops, split and cutting against bare decodes and peers, rules and the tuning page on a million rows (benchmarks/)
 	@$(BIN)/python -m benchmarks.models
 	@$(BIN)/python -m benchmarks.split
 	@$(BIN)/python -m benchmarks.cutting
+	@$(BIN)/python -m benchmarks.rules
 
 gpu-check: ## Check and time the model stages on this machine's GPU; PYTHON needs torch, without Ray or vLLM
 	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m benchmarks.gpu_check

@@ -215,9 +215,12 @@ def tune(
     labels: Annotated[
         Path | None, typer.Option(help="Labels with the columns id and good; left out, the page's votes.")
     ] = None,
-    against: Annotated[
+    diff: Annotated[
         str | None,
         typer.Option(metavar="RECIPE", help="List the clips that another recipe judges otherwise."),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="Let the page show changes against another recipe.")
     ] = None,
     export: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the page as one file.")] = None,
     as_json: JsonOption = False,
@@ -225,16 +228,9 @@ def tune(
     """Open the tuning page on loopback; with an option, answer in the terminal."""
     from pipeline.tune import terminal
 
-    desk = terminal.desk(out, recipe, settings or (), save)
-    asked = terminal.Asked(
-        what_if or (),
-        sweep,
-        boundary,
-        calibrate,
-        {"precision": precision, "recall": recall, "keep": keep},
-        labels,
-        against,
-    )
+    desk = terminal.desk(out, recipe, settings or (), save, against)
+    goals = {"precision": precision, "recall": recall, "keep": keep}
+    asked = terminal.Asked(what_if or (), sweep, boundary, calibrate, goals, labels, diff)
     if export:
         print(terminal.write_export(desk, step, asked, export))
         return

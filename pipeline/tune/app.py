@@ -44,12 +44,14 @@ Answer = Callable[["Desk", dict[str, Any]], Any]
 
 @dataclass(frozen=True)
 class Desk:
-    """One open page's server side: what is tuned, with which votes, and which file may be written, if any."""
+    """One open page's server side: what is tuned, with which votes, which file may be written, if any, and
+    which other recipe it is held against, if any."""
 
     out: Path
     load: Callable[[], Recipe]
     target: Path | None = None
     base: str = "default"
+    against: Recipe | None = None
     _open: dict[str, tuple[str, Session]] = field(default_factory=dict, repr=False)
     _votes: list[Votes] = field(default_factory=list, repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
@@ -167,7 +169,13 @@ def _changes(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def _start(desk: Desk, body: dict[str, Any]) -> Any:
     session = desk.session(body.get("step"))
     target = desk.target.name if desk.target else None
-    return {**session.start(), "target": target, "votes": desk.votes.by_id}
+    against = desk.against.name if desk.against else None
+    return {**session.start(), "target": target, "against": against, "votes": desk.votes.by_id}
+
+
+def _flips(desk: Desk, body: dict[str, Any]) -> Any:
+    against = desk.against if body.get("against") else None
+    return desk.current(body).flips(_changes(body), n=_few(body), against=against)
 
 
 def _vote(desk: Desk, body: dict[str, Any]) -> Any:
@@ -205,7 +213,7 @@ ANSWERS: dict[str, Answer] = {
     "histogram": lambda d, b: d.current(b).histogram(_changes(b), b["name"], scale=b.get("scale", "linear")),
     "boundary": lambda d, b: d.current(b).boundary(_changes(b), b["name"], n=_few(b)),
     "overlap": lambda d, b: d.current(b).overlap(_changes(b)),
-    "flips": lambda d, b: d.current(b).flips(_changes(b), n=_few(b)),
+    "flips": _flips,
     "pairs": lambda d, b: pairs.levels(d.current(b).clips, pairs.settings_of(d.out)),
     "failures": lambda d, b: failures(d.out),
     "vote": _vote,

@@ -25,7 +25,13 @@ def exported(session: Session, changes: Changes, votes: Mapping[str, str]) -> st
     histograms |= {c.name: session.histogram(changes, c.name) for c in session.universe.measures}
     boundaries = {name: session.boundary(changes, name, n=CLIPS_A_SIDE) for name in names}
     answers = {
-        "start": {**session.start(), "steps": [session.step], "target": None, "votes": dict(votes)},
+        "start": {
+            **session.start(),
+            "steps": [session.step],
+            "target": None,
+            "against": None,
+            "votes": dict(votes),
+        },
         "what_if": session.what_if(changes),
         "overlap": session.overlap(changes),
         "flips": session.flips(changes, n=CLIPS_A_SIDE),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from filters.handles import Handle, handle_of, handles
 from filters.rules import Rule, override
@@ -20,6 +21,7 @@ from pipeline.tune.universe import Universe, judging
 
 Json = dict[str, Any]
 Changes = Mapping[str, Mapping[str, Any]]
+Places = npt.NDArray[np.int64]
 
 BINS = 64
 # A corpus is marked where it loses more than twice the share that the others lose, a tenth more at least, and
@@ -252,14 +254,20 @@ class Session:
     def _id(self, place: int) -> str:
         return str(self.universe.read(["id"])["id"][place].as_py())
 
-    def flips(self, changes: Changes, *, n: int = 12) -> Json:
-        """The clips that changes bring back, and those that they lose, against the recipe; first by id."""
-        kept, before = self.trial.kept(self.rules(changes)), self.trial.kept(self.saved)
-        gained, lost = np.flatnonzero(kept & ~before), np.flatnonzero(before & ~kept)
+    def flips(self, changes: Changes, *, n: int = 12, against: Recipe | None = None) -> Json:
+        """The clips that changes bring back, and those that they lose, against the recipe or another one;
+        first by id."""
+        before = self.saved if against is None else self.universe.rules(against.rules)
+        gained, lost = self.flipped(before, self.rules(changes))
         return {
             "gained": {"rows": len(gained), "cards": self._cards(gained[:n])},
             "lost": {"rows": len(lost), "cards": self._cards(lost[:n])},
         }
+
+    def flipped(self, before: tuple[Rule, ...], after: tuple[Rule, ...]) -> tuple[Places, Places]:
+        """Where the rows stand that only `after` keeps, and those that only `before` keeps."""
+        kept, then = self.trial.kept(after), self.trial.kept(before)
+        return np.flatnonzero(kept & ~then), np.flatnonzero(then & ~kept)
 
     def sweep(self, changes: Changes, name: str, values: list[float]) -> list[Json]:
         """`filters.trial.Trial.sweep` of RULE.PARAMETER."""

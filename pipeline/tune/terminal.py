@@ -36,15 +36,18 @@ class Asked:
     calibrate: str | None = None
     goals: Mapping[str, float | None] = field(default_factory=dict)
     labels: Path | None = None
-    against: str | None = None
+    diff: str | None = None
 
     @property
     def anything(self) -> bool:
-        return any((self.what_if, self.sweep, self.boundary, self.calibrate, self.against))
+        return any((self.what_if, self.sweep, self.boundary, self.calibrate, self.diff))
 
 
-def desk(out: Path, recipe: str, settings: Iterable[str], save: Path | None) -> Desk:
-    """What a tuning session works on. A file to save to that exists is the recipe itself.
+def desk(
+    out: Path, recipe: str, settings: Iterable[str], save: Path | None, against: str | None = None
+) -> Desk:
+    """What a tuning session works on. A file to save to that exists is the recipe itself; `against` is a
+    recipe that changes are held against, too.
 
     Raises RecipeError for a recipe that would not run.
     """
@@ -56,7 +59,7 @@ def desk(out: Path, recipe: str, settings: Iterable[str], save: Path | None) -> 
         return recipe_of(str(save) if save and save.exists() else base, settings)
 
     read()
-    return Desk(out, read, save, base)
+    return Desk(out, read, save, base, recipe_of(against) if against else None)
 
 
 def recipe_of(name: str, settings: Iterable[str] = ()) -> Recipe:
@@ -76,8 +79,8 @@ def answer(desk: Desk, step: str | None, asked: Asked) -> Told:
         return _boundary(session.boundary(changes, asked.boundary))
     if asked.calibrate:
         return _calibrate(desk, session, asked)
-    if asked.against:
-        return _against(session, recipe_of(asked.against))
+    if asked.diff:
+        return _diff(session, recipe_of(asked.diff))
     return _what_if(session.what_if(changes))
 
 
@@ -190,22 +193,20 @@ def _calibrated(handle: Handle, found: Calibration) -> str:
     return "\n".join([*lines, f'  to take it: SET="filter.{handle.name}={found.value!r}"'])
 
 
-def _against(session: Session, other: Recipe) -> Told:
-    """The clips that flip when another recipe's rules judge; the rules of both must be of this step."""
-    theirs = session.universe.rules(other.rules)
-    trial = session.trial
-    mine, others = trial.kept(session.saved), trial.kept(theirs)
-    ids = session.universe.ids
-    gained, lost = np.flatnonzero(others & ~mine).tolist(), np.flatnonzero(mine & ~others).tolist()
+def _diff(session: Session, other: Recipe) -> Told:
+    """The clips that flip when another recipe's rules judge, and the rules that differ."""
+    theirs, ids = session.universe.rules(other.rules), session.universe.ids
+    gained, lost = (places.tolist() for places in session.flipped(session.saved, theirs))
     rules = _differing(session, theirs)
+    kept = int(session.trial.kept(session.saved).sum())
     found = {
         "recipes": [session.recipe.name, other.name],
-        "kept": [int(mine.sum()), int(others.sum())],
+        "kept": [kept, kept + len(gained) - len(lost)],
         "rules": rules,
         "gained": [ids[at] for at in gained],
         "lost": [ids[at] for at in lost],
     }
-    lines = [f"{session.recipe.name} keeps {mine.sum()} rows, {other.name} {others.sum()}"]
+    lines = [f"{session.recipe.name} keeps {kept} rows, {other.name} {kept + len(gained) - len(lost)}"]
     lines += [f"  {rule}: {before} -> {after}" for rule, (before, after) in rules.items()]
     for word, places in (("gained", gained), ("lost", lost)):
         lines.append(f"{word}: {len(places)}")

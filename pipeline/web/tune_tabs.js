@@ -84,11 +84,14 @@ function drawCorpora(place) {
 }
 
 function drawFlips(place) {
-  latest("panel", () => ask("flips", { n: 8 }), (found) => {
+  const other = Boolean(S.against && start.against), than = other ? start.against : "the recipe";
+  latest("panel", () => ask("flips", { n: 8, against: other }), (found) => {
     if (S.tab !== "changed") return;
-    put(place, sides(
-      [`Lost: ${count(found.lost.rows)}`, "kept by the recipe, rejected now", found.lost.cards, "rejected"],
-      [`Gained: ${count(found.gained.rows)}`, "rejected by the recipe, kept now", found.gained.cards, "stays"]));
+    const pick = start.against ? h("p", {}, h("label", {}, "against ", h("select", { id: "against", onchange: (event) => { S.against = event.target.value === "other"; writeAddress(); drawPanel(); } },
+      h("option", { value: "own" }, "the recipe"), h("option", { value: "other", selected: other }, start.against)))) : "";
+    put(place, pick, sides(
+      [`Lost: ${count(found.lost.rows)}`, `kept by ${than}, rejected now`, found.lost.cards, "rejected"],
+      [`Gained: ${count(found.gained.rows)}`, `rejected by ${than}, kept now`, found.gained.cards, "stays"]));
   });
 }
 

@@ -40,11 +40,14 @@ def browser() -> Iterator[Any]:
 
 
 @contextmanager
-def served(out: Path, save: Path | None = None) -> Iterator[str]:
+def served(out: Path, save: Path | None = None, against: Path | None = None) -> Iterator[str]:
     """The address of the page over a work directory, on a port of its own."""
     with bound(0) as listener:
         config = uvicorn.Config(
-            app(desk(out, "default", (), save), TOKEN), log_level="error", access_log=False, ws="none"
+            app(desk(out, "default", (), save, str(against) if against else None), TOKEN),
+            log_level="error",
+            access_log=False,
+            ws="none",
         )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -170,6 +173,17 @@ def test_the_state_stands_in_the_address(browser: Any, finished: Path) -> None:
             page.wait_for_selector("body[data-settled]")
             assert (count, value) == (kept(page), moved(page))
             assert "Waterfall" == page.locator("#tabs [aria-selected=true]").inner_text()
+
+
+def test_two_recipes_differ_by_clips_that_are_seen(browser: Any, finished: Path, tmp_path: Path) -> None:
+    """Against another recipe the changed clips are those that it judges otherwise."""
+    other = tmp_path / "other.toml"
+    other.write_text('name = "other"\n[filter.not_blurred]\nmax = 0.5\n')
+    with served(finished, against=other) as address, opened(browser, address) as page:
+        page.keyboard.press("5")
+        page.select_option("#against", "other")
+        page.wait_for_selector("#panel .card.stays .value, #panel .card.stays .caption")
+        assert "Gained: 0" not in page.locator("#panel").inner_text()
 
 
 def test_every_tab_shows_something(browser: Any, finished: Path) -> None:

@@ -90,7 +90,7 @@ def test_two_recipes_differ_by_named_clips(finished: Path, tmp_path: Path) -> No
     """The rules that differ, and the clips that flip, by id."""
     other = tmp_path / "other.toml"
     other.write_text("[filter.not_blurred]\nmax = 0.5\n")
-    found = told(finished, "--against", other)
+    found = told(finished, "--diff", other)
     assert {"not_blurred": ["blur <= 0.69", "blur <= 0.5"]} == found["rules"]
     assert found["kept"][0] - found["kept"][1] == len(found["lost"]) and [] == found["gained"]
 
