@@ -26,8 +26,9 @@ def levels(clips: Clips, settings: dict[str, Any], *, n: int = 6) -> list[dict[s
     """Each level of stored pairs: how many, a histogram of what decides it, the cut, and the `n` pairs
     nearest to it on either side; none without the step dedup.
 
-    `taken` says whether one row of a pair names the other as what is kept. Byte copies (`content`) are no
-    matter of a threshold and are only counted.
+    Of each pair is told what became of it: `duplicate` when one row names the other as what is kept, `kept`
+    when both are, else `other`: a rule or a third row took one of them. Byte copies (`content`) are no matter
+    of a threshold and are only counted.
     """
     found = Manifest.find(clips.out, "dedup")
     if found is None:
@@ -36,22 +37,23 @@ def levels(clips: Clips, settings: dict[str, Any], *, n: int = 6) -> list[dict[s
     told: list[dict[str, Any]] = []
     for level in sorted(set(pairs["level"].to_pylist())):
         mine = pairs.filter(pc.equal(pairs["level"], level))
-        base = {"level": level, "pairs": len(mine), "taken": pc.sum(mine["taken"]).as_py()}
+        taken = pc.sum(pc.equal(mine["became"], "duplicate")).as_py()
+        base = {"level": level, "pairs": len(mine), "taken": taken}
         told.append(base | (_around(clips, mine, level, settings, n) if level in CUTS else {}))
     return told
 
 
 def _with_verdicts(dedup: Manifest) -> pa.Table:
-    """The pairs, each with whether one of its rows is a duplicate of the other."""
-    given = dedup.table("verdicts")
-    given = given.filter(pc.equal(given["fate"], "duplicate"))
-    said = pc.binary_join_element_wise(given["id"], given["of"], " ")
-    pairs = dedup.table("pairs")
-    taken = [
-        pc.is_in(pc.binary_join_element_wise(pairs[x], pairs[y], " "), value_set=said.combine_chunks())
-        for x, y in (("a", "b"), ("b", "a"))
-    ]
-    return pairs.append_column("taken", pc.or_(*taken))
+    """The pairs, each with what `became` of it."""
+    given, pairs = dedup.table("verdicts"), dedup.table("pairs")
+    named = given.filter(pc.equal(given["fate"], "duplicate"))
+    said = pc.binary_join_element_wise(named["id"], named["of"], " ").combine_chunks()
+    gone = given["id"].combine_chunks()
+    a, b = pairs["a"], pairs["b"]
+    taken = [pc.is_in(pc.binary_join_element_wise(*both, " "), value_set=said) for both in ((a, b), (b, a))]
+    lost = pc.or_(pc.is_in(a, value_set=gone), pc.is_in(b, value_set=gone))
+    became = pc.if_else(pc.or_(*taken), "duplicate", pc.if_else(lost, "other", "kept"))
+    return pairs.append_column("became", became)
 
 
 def _around(clips: Clips, pairs: pa.Table, level: str, settings: dict[str, Any], n: int) -> dict[str, Any]:

@@ -111,12 +111,14 @@ function drawPairs(place) {
   });
 }
 
+const BECAME = { duplicate: "duplicate", kept: "both stay", other: "a rule or a third clip took one" };
+
 function pairOf(pair) {
   const one = (row) => h("figure", {}, row.frames ? h("img", { src: frameOf(row.id, 0), alt: row.text || row.id, loading: "lazy" }) : null,
     h("figcaption", { class: "uri quiet" }, row.source_uri || row.id));
   const facts = [["distance", pair.distance], ["colour", pair.colour_distance], ["cosine", pair.cosine]].filter(([, n]) => n !== null);
   return h("div", { class: "pair" }, one(pair.a), one(pair.b),
-    h("div", { class: "facts" }, facts.map(([name, n]) => h("div", {}, `${name} ${value(n)}`)), h("div", {}, pair.taken ? "duplicate" : "both stay")));
+    h("div", { class: "facts" }, facts.map(([name, n]) => h("div", {}, `${name} ${value(n)}`)), h("div", {}, BECAME[pair.became])));
 }
 
 function drawFailures(place) {
