@@ -1,0 +1,140 @@
+"""What rules said of rows as they were judged: what each took, and of one row its values, its thresholds and
+by how far."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ValidationError
+
+from filters.judge import effect, judge
+from filters.rules import Parameter, Rule
+from manifests import files, verdicts
+from manifests.errors import ManifestError
+from manifests.manifest import Manifest
+
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?"
+_EDGES = r"(?:^|\(|\band\b|\bor\b)\s*{}(?=\s*(?:$|\)|\band\b|\bor\b))"
+_COMPARED = re.compile(_EDGES.format(rf"(\w+)\s*(>=|<=|>|<)\s*\(?({_NUMBER})\)?"), re.IGNORECASE)
+_BETWEEN = re.compile(rf"(\w+)\s+between\s+\(?({_NUMBER})\)?\s+and\s+\(?({_NUMBER})\)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """One number that a rule compares one column with; `sense` is >=, >, <= or <, of a row that stays."""
+
+    column: str
+    sense: str
+    value: float
+
+    def margin(self, value: float) -> float:
+        """How far a value is on the right side; below 0 it falls short by so much."""
+        return value - self.value if self.sense.startswith(">") else self.value - value
+
+
+def recorded(manifest: Manifest) -> tuple[Rule, ...]:
+    """The rules by which a step judged, with the thresholds it found; raises ManifestError for a record that
+    holds something else."""
+    try:
+        return tuple(
+            Rule.model_validate_json(json.dumps(rule)) for rule in manifest.record.get("rules") or ()
+        )
+    except ValidationError as error:
+        path = manifest.folder / "record.json"
+        raise ManifestError(f"{path} holds a rule that is none; {files.remedy(manifest.out)}") from error
+
+
+def thresholds(rule: Rule, corpus: str | None = None) -> list[Threshold]:
+    """The comparisons of single columns with numbers in a rule's condition, as far as they can be told apart.
+
+    Where a threshold is a share, `corpus` says whose number counts; without it, that of every corpus.
+    """
+    corpora = [corpus] if corpus is not None else _corpora(rule)
+    found = [one for name in corpora for one in _compared(rule, name)]
+    return list(dict.fromkeys(found))
+
+
+def _corpora(rule: Rule) -> list[str | None]:
+    shared = {name for parameter in rule.parameters for name, _ in parameter.by_corpus or ()}
+    return [*sorted(shared)] or [None]
+
+
+def _compared(rule: Rule, corpus: str | None) -> list[Threshold]:
+    values = {parameter.name: _spelled(parameter, corpus) for parameter in rule.parameters}
+    text = rule.expression.spell(values.__getitem__)
+    found = [Threshold(name, sense, float(value)) for name, sense, value in _COMPARED.findall(text)]
+    for name, least, most in _BETWEEN.findall(text):
+        found += [Threshold(name, ">=", float(least)), Threshold(name, "<=", float(most))]
+    return [one for one in found if one.column in rule.expression.columns]
+
+
+def _spelled(parameter: Parameter, corpus: str | None) -> str:
+    value = (
+        parameter.plain() if parameter.share is None else dict(parameter.by_corpus or ()).get(corpus or "")
+    )
+    return repr(value) if isinstance(value, int | float) and not isinstance(value, bool) else "null"
+
+
+def effects(manifest: Manifest) -> list[dict[str, Any]]:
+    """What each rule of a step took, in order (`filters.judge.effect`), over the rows that lived until then.
+
+    A rule that has texts replaced takes no row: it is counted by itself, and so are those that reject.
+    """
+    rules = recorded(manifest)
+    if not rules:
+        return []
+    names = sorted({"id", *(name for rule in rules for name in rule.columns)})
+    rows = verdicts.with_fates(manifest.all_rows(names), _before(manifest))
+    kinds = ("reject", "recaption")
+    taken = [effect(rows, [rule for rule in rules if rule.otherwise == kind]) for kind in kinds]
+    by_name = {line["rule"]: line for table in taken for line in table.to_pylist()}
+    more = {r.name: {"otherwise": r.otherwise, "keep": r.spelled(), "why": r.why} for r in rules}
+    return [{**by_name[rule.name], **more[rule.name]} for rule in rules if rule.name in by_name]
+
+
+def _before(manifest: Manifest) -> pa.Table:
+    """The verdicts without those that this step's rules gave: only rules say which others a row fails."""
+    given = manifest.table("verdicts")
+    here = pc.and_(pc.equal(given["step"], manifest.step), pc.is_valid(given["failing"]))
+    return given.filter(pc.invert(here))
+
+
+def ruling(rule: Rule, row: pa.Table) -> dict[str, Any]:
+    """What a rule says of a table of one live row: `passed`, `failed`, `unscored` (a value is unknown) or
+    `other kind`, its values, and each threshold with the margin `by` (below 0: falls short)."""
+    values = {name: row[name][0].as_py() for name in rule.expression.columns}
+    corpus = row["corpus"][0].as_py() if "corpus" in row.column_names else None
+    return {
+        "rule": rule.name,
+        "after": rule.after,
+        "keep": rule.spelled(),
+        "otherwise": rule.otherwise,
+        "unscored": rule.unscored,
+        "outcome": _outcome(rule, row),
+        "values": values,
+        "thresholds": [
+            {"column": one.column, "sense": one.sense, "value": one.value, "by": _by(one, values[one.column])}
+            for one in thresholds(rule, corpus)
+        ],
+    }
+
+
+def _by(threshold: Threshold, value: Any) -> float | None:
+    return None if value is None else threshold.margin(float(value))
+
+
+def _outcome(rule: Rule, row: pa.Table) -> str:
+    if rule.kinds and row["kind"][0].as_py() not in rule.kinds:
+        return "other kind"
+    asked = rule.model_copy(update={"otherwise": "reject", "unscored": "fail", "enabled": True})
+    given = judge(row.drop_columns(_fates(row)), [asked], step="filter")["fate"].to_pylist()
+    return {"rejected": "failed", "failed": "unscored"}[given[0]] if given else "passed"
+
+
+def _fates(row: pa.Table) -> list[str]:
+    return [name for name in verdicts.COLUMNS if name in row.column_names]
