@@ -102,16 +102,17 @@ class Progress:
     def _show(self, *, last: bool = False) -> None:
         if self._log.quiet:
             return
-        line = inert(self._line(time.monotonic() - self._begun))
+        rest = self._numbers(time.monotonic() - self._begun)
         if not sys.stderr.isatty():
-            sys.stderr.write(f"{line}\n")
+            sys.stderr.write(f"  {inert(self._name)}: {rest}\n")
         else:
-            # What is left of a longer line is erased; a line that wraps could not be rewritten.
-            most = shutil.get_terminal_size().columns - 1
-            sys.stderr.write(f"\r{cut(line, most)}\x1b[K{chr(10) if last else ''}")
+            # A line that wraps could not be rewritten, and what is left of a longer one is erased.
+            room = shutil.get_terminal_size().columns - len(rest) - len("  : ") - 1
+            sys.stderr.write(f"\r  {cut(inert(self._name), max(room, 1))}: {rest}\x1b[K")
+            sys.stderr.write("\n" if last else "")
         sys.stderr.flush()
 
-    def _line(self, elapsed_s: float) -> str:
+    def _numbers(self, elapsed_s: float) -> str:
         """Rows, media and their rates; media is that of the rows, however many stages they go through."""
         elapsed_s = max(elapsed_s, 1e-3)
         rate = self._done / elapsed_s
@@ -120,7 +121,7 @@ class Progress:
         if self._media_s:
             parts.insert(1, f"{self._media_s / 3600:.2f} media hours")
             parts.append(f"{self._media_s / elapsed_s:.1f}x realtime")
-        return f"  {self._name}: {'  '.join([*parts, left])}"
+        return "  ".join([*parts, left])
 
 
 def _clock(seconds: float) -> str:

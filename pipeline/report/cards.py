@@ -59,7 +59,7 @@ def _picture(row: Mapping[str, Any], jpegs: list[bytes]) -> Html | None:
     except RowError:
         return None
     alt = f"{len(jpegs)} stored frames of {row.get('source_uri')}"
-    return tag("img", src=data_uri(jpeg), alt=shortened(alt, 120), width=width, height=height)
+    return tag("img", src=Html(data_uri(jpeg)), alt=shortened(alt, 120), width=width, height=height)
 
 
 def _about(row: Mapping[str, Any]) -> str:
