@@ -11,7 +11,7 @@ STEPS := ingest split score filter dedup caption mix pack
 FLAGS = --out "$(OUT)" $(if $(IN),--in "$(IN)") $(foreach setting,$(SET),--set '$(setting)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run plan $(STEPS) inspect tune verify mend test check doctor bench gpu-check train clients lock clean
+.PHONY: help setup run plan $(STEPS) inspect report tune verify mend test check doctor bench gpu-check train clients lock clean
 
 help: ## Show the targets and their variables
 	@awk -F':.*## ' '/^[a-z][a-z ]*:.*## /{printf "  make %-10s %s\n", $$1, $$2} /^\$$\(STEPS\):.*## /{printf "  make %-10s %s\n", "STEP", $$2}' $(MAKEFILE_LIST)
@@ -41,8 +41,11 @@ plan: setup ## Say what a run would do; starts nothing
 $(STEPS): setup ## Run one step on what the earlier ones left
 	@$(BIN)/reelmix run "$(RECIPE)" --only $@ $(FLAGS)
 
-inspect: setup ## Count rows by step and fate
+inspect: setup ## Count rows by step, rule and corpus
 	@$(BIN)/reelmix inspect "$(OUT)"
+
+report: setup ## Write OUT/report.html, a page of the run to look at
+	@$(BIN)/reelmix report "$(OUT)"
 
 tune: setup ## Open the tuning page on loopback (SAVE=mine.toml lets it write there, RECIPE names the rules)
 	@$(BIN)/reelmix tune "$(OUT)" --recipe "$(RECIPE)" $(foreach setting,$(SET),--set '$(setting)') $(if $(SAVE),--save "$(SAVE)")

@@ -90,19 +90,73 @@ def _joined(texts: list[str], side: Side) -> str:
 @lru_cache(maxsize=1024)
 def _bounds(keep: str) -> tuple[tuple[str, Side, bool, str], ...]:
     """(parameter, side, strict, SQL of what is bounded) of each comparison with a parameter alone."""
-    return tuple(bound for node in _conditions(only(keep)) for bound in _compared(node))
+    found = (one for node in _conditions(only(keep), ("CONJUNCTION_AND",)) for one in _compared(node))
+    return tuple(
+        (b["identifier"], side, strict, text) for b, side, strict, text in found if "identifier" in b
+    )
 
 
-def _conditions(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The conditions that all have to hold."""
-    if node["type"] == "CONJUNCTION_AND":
+@dataclass(frozen=True)
+class Threshold:
+    """One number that a rule compares one column with; `sense` is >=, >, <= or <, of a row that stays."""
+
+    column: str
+    sense: str
+    value: float
+
+    def margin(self, value: float) -> float:
+        """How far a value is on the right side; below 0 it falls short by so much."""
+        return value - self.value if self.sense.startswith(">") else self.value - value
+
+
+def thresholds(rule: Rule, corpus: str | None = None) -> list[Threshold]:
+    """The comparisons of single columns with numbers in a rule's condition, whether AND or OR joins them.
+
+    Where a threshold is a share, `corpus` says whose number counts; without it, that of every corpus.
+    """
+    corpora = {name for parameter in rule.parameters for name, _ in parameter.by_corpus or ()}
+    asked = [corpus] if corpus is not None else sorted(corpora) or [""]
+    return list(dict.fromkeys(one for name in asked for one in _at(rule, name)))
+
+
+def _at(rule: Rule, corpus: str) -> Iterator[Threshold]:
+    values = {parameter.name: _number(parameter, corpus) for parameter in rule.parameters}
+    for node in _conditions(only(rule.keep), ("CONJUNCTION_AND", "CONJUNCTION_OR")):
+        for bound, side, strict, text in _compared(node):
+            value = values[bound["identifier"]] if "identifier" in bound else _constant(written(bound))
+            if value is not None and text.strip('"') in rule.expression.columns:
+                sense = {"min": ">", "max": "<"}[side] + ("" if strict else "=")
+                yield Threshold(text.strip('"'), sense, value)
+
+
+def _number(parameter: Parameter, corpus: str) -> float | None:
+    value = parameter.plain()
+    if parameter.share is not None:
+        value = dict(parameter.by_corpus or ()).get(corpus)
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _constant(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _conditions(node: dict[str, Any], joined: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The conditions that are joined so."""
+    if node["type"] in joined:
         for child in node["children"]:
-            yield from _conditions(child)
+            yield from _conditions(child, joined)
         return
     yield node
 
 
-def _compared(node: dict[str, Any]) -> Iterator[tuple[str, Side, bool, str]]:
+# A node that bounds, the side, whether it is strict, and the SQL of what it bounds.
+_Compared = tuple[dict[str, Any], Side, bool, str]
+
+
+def _compared(node: dict[str, Any]) -> Iterator[_Compared]:
     if node["class"] == "BETWEEN":
         yield from _bound(node["input"], node["lower"], "min", strict=False)
         yield from _bound(node["input"], node["upper"], "max", strict=False)
@@ -112,11 +166,9 @@ def _compared(node: dict[str, Any]) -> Iterator[tuple[str, Side, bool, str]]:
         yield from _bound(node["right"], node["left"], _MIRRORED[side], strict=strict)
 
 
-def _bound(
-    what: dict[str, Any], bound: dict[str, Any], side: Side, *, strict: bool
-) -> Iterator[tuple[str, Side, bool, str]]:
-    if bound["class"] != "PARAMETER" or any(node["class"] == "PARAMETER" for node in walk(what)):
+def _bound(what: dict[str, Any], bound: dict[str, Any], side: Side, *, strict: bool) -> Iterator[_Compared]:
+    if bound["class"] not in ("PARAMETER", "CONSTANT") or any(n["class"] == "PARAMETER" for n in walk(what)):
         return
     text = written(what)
     if parse(text).columns:
-        yield bound["identifier"], side, strict, text
+        yield bound, side, strict, text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -103,16 +104,27 @@ def plan(
 
 @app.command()
 def inspect(
-    out: OutArgument = Path("out"),
+    out: Annotated[
+        str, typer.Argument(metavar="OUT|SHARD[:KEY]", help="The work directory of a run, or a packed .tar.")
+    ] = "out",
     step: Annotated[str | None, typer.Argument(help="One step only.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Count rows by step and fate, what the last run spent, and the shards."""
+    """Count rows by step, rule and corpus, and what the last run spent; or show a shard, or one sample of
+    it."""
+    from pipeline import shard_view
     from pipeline.drive import known_steps
     from pipeline.inspect import summary, table
+    from pipeline.show import inert
 
-    found = summary(out, *known_steps([step] if step else []))
-    _print(found) if as_json else print(table(found))
+    if not (named := shard_view.asked(out)):
+        found = summary(Path(out), *known_steps([step] if step else []))
+        _print(found) if as_json else print(table(found))
+        return
+    path, key = named
+    seen = shard_view.sample(path, key) if key else shard_view.shard(path)
+    lines = shard_view.sample_lines if key else shard_view.shard_lines
+    _print(seen) if as_json else print("\n".join(inert(line) for line in lines(seen)))
 
 
 @app.command()
@@ -121,16 +133,21 @@ def sql(
     statement: Annotated[str, typer.Argument(help="One select; every step is a view with its fates.")],
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Show cells whole, however wide the terminal is.")
+    ] = False,
 ) -> None:
     """Ask the manifests: views ingest, split, …, and verdicts, sources, pairs, groups, plan, files."""
     from manifests.views import ask
-    from pipeline.show import as_text, csv_text, inert, json_rows
+    from pipeline.show import as_text, csv_text, json_rows
 
     answer = ask(out, statement)
     if as_json:
         _print(json_rows(answer))
         return
-    print(csv_text(answer) if as_csv else inert(as_text(answer)))
+    # What is not read by a person is never cut.
+    cells = shutil.get_terminal_size().columns if sys.stdout.isatty() and not wide else None
+    print(csv_text(answer) if as_csv else as_text(answer, cells))
 
 
 @app.command()
@@ -178,13 +195,42 @@ def trace(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Follow one sample: files, measures, rules as they were, verdicts, neighbours, shard."""
+    """Follow one sample through every step: what was measured, each rule with its value and threshold,
+    verdicts, neighbours, shard."""
     from pipeline.show import inert
     from pipeline.trace import lines
     from pipeline.trace import trace as trace_out
 
     found = trace_out(out, sample)
     _print(found) if as_json else print("\n".join(inert(line) for line in lines(found)))
+
+
+@app.command()
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="The work directory of a run.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="That of another run.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two runs: rows, fates, values, rules and settings, shards; exit code 1 when they differ."""
+    from pipeline.compare import compare, lines
+    from pipeline.show import inert
+
+    found = compare(a, b)
+    _print(found) if as_json else print("\n".join(inert(line) for line in lines(found)))
+    raise typer.Exit(0 if found["equal"] else 1)
+
+
+@app.command()
+def report(
+    out: OutArgument = Path("out"),
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Where to, if not OUT/report.html.")
+    ] = None,
+) -> None:
+    """Write one page of the run to look at: funnel, scores, examples, duplicates, captions, tokens, costs."""
+    from pipeline.report import write_report
+
+    print(write_report(out, to or out / "report.html"))
 
 
 @app.command()

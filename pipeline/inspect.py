@@ -1,5 +1,5 @@
-"""What a work directory holds, in numbers: per step the rows by fate and what the last run spent, then the
-shards."""
+"""What a work directory holds, in numbers: rows by step and fate and what the last run spent, what each rule
+took, what is kept of each corpus, the shards."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ from manifests.errors import ManifestError
 from manifests.manifest import Manifest
 from manifests.verdicts import STEPS
 from pipeline.progress import last_run
+from pipeline.retention import corpora
+from pipeline.rulings import effects
+from pipeline.show import aligned, cut, inert
 from pipeline.stale import says, stale_steps
 
 SPENT = ("media_s", "wall_s", "cpu_s", "decodes", "model_calls")
+FATES = ("rejected", "duplicates", "failed")
+LINE = 80
 
 
 def summary(out: Path, step: str | None = None) -> dict[str, Any]:
@@ -21,7 +26,9 @@ def summary(out: Path, step: str | None = None) -> dict[str, Any]:
     every step.
 
     What was spent is that of the last run: nought for a step that was up to date. `stale` names the step that
-    changed since a step was made, or is null. Raises ManifestError for a folder without a finished step.
+    changed since a step was made, or is null. `rules` says by step what each rule takes alone, what only it
+    takes, and what it takes here; `corpora` what became of each corpus by the last of these steps.
+    Raises ManifestError for a folder without a finished step.
     """
     every = {name: m for name in STEPS if (m := Manifest.find(out, name))}
     found = {name: m for name, m in every.items() if step in (None, name)}
@@ -32,7 +39,12 @@ def summary(out: Path, step: str | None = None) -> dict[str, Any]:
         name: {**_step(manifest, spent.get(name, {})), "stale": stale.get(name)}
         for name, manifest in found.items()
     }
-    return {"steps": steps, "shards": shards(out) if "pack" in found else []}
+    return {
+        "steps": steps,
+        "rules": {name: taken for name, manifest in found.items() if (taken := effects(manifest))},
+        "corpora": corpora(list(found.values())[-1]),
+        "shards": shards(out) if "pack" in found else [],
+    }
 
 
 def _step(manifest: Manifest, spent: dict[str, Any]) -> dict[str, Any]:
@@ -76,31 +88,67 @@ def _listed(out: Path, path: Path) -> list[dict[str, Any]]:
 
 
 def table(value: dict[str, Any]) -> str:
-    """The summary as text for people: a line a step, then why rows went, then the shards."""
-    widths = {
-        "rows": 8,
-        "live": 8,
-        "rejected": 10,
-        "duplicates": 12,
-        "failed": 8,
-        "decodes": 9,
-        "model calls": 13,
-    }
-    widths |= {"wall s": 9, "cpu s": 9}
-    head = f"{'step':<8}" + "".join(f"{name:>{width}}" for name, width in widths.items())
-    lines = [head]
-    for step, numbers in value["steps"].items():
-        sums = [sum(numbers[fate].values()) for fate in ("rejected", "duplicates", "failed")]
-        calls = f"{numbers['decodes']:>9}{numbers['model_calls']:>13}"
-        spent = f"{calls}{numbers['wall_s']:>9.1f}{numbers['cpu_s']:>9.1f}"
-        lines.append(
-            f"{step:<8}{numbers['rows']:>8}{numbers['live']:>8}{sums[0]:>10}{sums[1]:>12}{sums[2]:>8}{spent}"
-        )
-    if stale := says({name: step["stale"] for name, step in value["steps"].items() if step["stale"]}):
-        lines.append(f"  {stale}")
-    last = list(value["steps"].values())[-1]
-    for fate in ("rejected", "duplicates", "failed"):
-        lines += [f"  {fate}: {name} {number}" for name, number in sorted(last[fate].items())]
-    for shard in value["shards"]:
-        lines.append(f"  {shard['tar']}: {shard['samples']} samples, {shard['tar_bytes'] / 1e6:.1f} MB")
-    return "\n".join(lines)
+    """The summary as text for people, in lines of at most 80 cells: a line a step, why rows went, what each
+    rule took, what is kept of each corpus, the shards."""
+    parts = [_steps(value["steps"]), *_reasons(value["steps"])]
+    parts += [_rules(step, taken) for step, taken in value["rules"].items()]
+    if value["corpora"]:
+        parts.append(_corpora(value["corpora"]))
+    if value["shards"]:
+        shards = [[s["tar"], s["samples"], f"{s['tar_bytes'] / 1e6:.1f}"] for s in value["shards"]]
+        parts.append(aligned(["shard", "samples", "MB"], shards, line_cells=LINE))
+    return "\n\n".join(parts)
+
+
+def _steps(steps: dict[str, Any]) -> str:
+    head = ["step", "rows", "live", "rejected", "duplic.", "failed", "decodes", "calls", "wall", "cpu"]
+    rows = []
+    for step, numbers in steps.items():
+        sums = [sum(numbers[fate].values()) for fate in FATES]
+        spent = [
+            numbers["decodes"],
+            numbers["model_calls"],
+            _time(numbers["wall_s"]),
+            _time(numbers["cpu_s"]),
+        ]
+        rows.append([step, numbers["rows"], numbers["live"], *sums, *spent])
+    text = aligned(head, rows, line_cells=LINE)
+    stale = says({name: step["stale"] for name, step in steps.items() if step["stale"]})
+    return f"{text}\n  {stale}" if stale else text
+
+
+def _time(seconds: float) -> str:
+    """Seconds in at most six characters."""
+    if seconds < 1000:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} m" if seconds < 60_000 else f"{seconds / 3600:.0f} h"
+
+
+def _reasons(steps: dict[str, Any]) -> list[str]:
+    last = list(steps.values())[-1]
+    rows = [[fate, name, number] for fate in FATES for name, number in sorted(last[fate].items())]
+    return [aligned(["rows went as", "by", "rows"], rows, line_cells=LINE)] if rows else []
+
+
+def _rules(step: str, taken: list[dict[str, Any]]) -> str:
+    """What each rule of a step takes: were it alone, what no other takes, and at its place in the order."""
+    rows = [
+        [f"{line['rule']}{'*' if line['otherwise'] == 'recaption' else ''}"]
+        + [line[kind] for kind in ("alone", "only", "here")]
+        + [line["keep"]]
+        for line in taken
+    ]
+    text = aligned([f"rule of {step}", "alone", "only it", "here", "keeps when"], rows, line_cells=LINE)
+    starred = any(line["otherwise"] == "recaption" for line in taken)
+    return f"{text}\n  * takes no row: its text is replaced" if starred else text
+
+
+def _corpora(corpora: dict[str, dict[str, Any]]) -> str:
+    head = ["corpus", "rows", "live", "rejected", "duplic.", "failed", "hours", "kept h"]
+    names = ("rows", "live", *FATES)
+    rows = [
+        [name, *(line[n] for n in names), round(line["media_h"], 3), round(line["kept_h"], 3)]
+        for name, line in corpora.items()
+    ]
+    marks = [f"  {cut(inert(name), 30)} {line['loses']}" for name, line in corpora.items() if line["loses"]]
+    return "\n".join([aligned(head, rows, line_cells=LINE), *marks])

@@ -3,6 +3,7 @@ else."""
 
 from __future__ import annotations
 
+import shutil
 import socket
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests import files
-from pipeline.show import inert
+from pipeline.show import cut, inert
 
 NUMBERS = ("rows", "failed", "decodes", "model_calls", "media_s", "cpu_s")
 
@@ -93,23 +94,37 @@ class Progress:
         every_s = 0.2 if sys.stderr.isatty() else 10.0
         if time.monotonic() - self._shown >= every_s:
             self._shown = time.monotonic()
-            self._show("\r" if sys.stderr.isatty() else "", "" if sys.stderr.isatty() else "\n")
+            self._show()
 
     def close(self) -> None:
-        self._show("\r" if sys.stderr.isatty() else "", "\n")
+        self._show(last=True)
 
-    def _show(self, before: str, after: str) -> None:
+    def _show(self, *, last: bool = False) -> None:
         if self._log.quiet:
             return
-        rate = self._done / max(time.monotonic() - self._begun, 1e-3)
-        left_s = (self._rows - self._done) / rate if rate else 0.0
-        media = f"  {self._media_s / 3600:.2f} media hours" if self._media_s else ""
-        line = (
-            f"  {self._name}: {self._done}/{self._rows} rows{media}  {rate:.1f} rows/s  {_clock(left_s)} left"
-        )
-        sys.stderr.write(before + inert(line) + after)
+        rest = self._numbers(time.monotonic() - self._begun)
+        if not sys.stderr.isatty():
+            sys.stderr.write(f"  {inert(self._name)}: {rest}\n")
+        else:
+            # A line that wraps could not be rewritten, and what is left of a longer one is erased.
+            room = shutil.get_terminal_size().columns - len(rest) - len("  : ") - 1
+            sys.stderr.write(f"\r  {cut(inert(self._name), max(room, 1))}: {rest}\x1b[K")
+            sys.stderr.write("\n" if last else "")
         sys.stderr.flush()
+
+    def _numbers(self, elapsed_s: float) -> str:
+        """Rows, media and their rates; media is that of the rows, however many stages they go through."""
+        elapsed_s = max(elapsed_s, 1e-3)
+        rate = self._done / elapsed_s
+        left = f"{_clock((self._rows - self._done) / rate)} left" if rate else "time left unknown"
+        parts = [f"{self._done}/{self._rows} rows", f"{rate:.1f} rows/s"]
+        if self._media_s:
+            parts.insert(1, f"{self._media_s / 3600:.2f} media hours")
+            parts.append(f"{self._media_s / elapsed_s:.1f}x realtime")
+        return "  ".join([*parts, left])
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+    minutes, rest_s = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest_s:02d}" if hours else f"{minutes}:{rest_s:02d}"

@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import ray
 import ray.data
+from ray.util import metrics
 
 from manifests.errors import ManifestError, RecipeError
 from pipeline import leash
@@ -27,6 +29,14 @@ from stages.caption.captions import CaptionClips
 
 # Blocks hold paths of orders, reports, and the pictures of a few batches on their way to a model.
 OBJECT_STORE_BYTES = 256 << 20
+# Counters beside that of rows, and the column of REPORT that each adds up.
+_COUNTED = {
+    "reelmix_failed_total": "failed",
+    "reelmix_media_seconds_total": "media_s",
+    "reelmix_decodes_total": "decodes",
+    "reelmix_model_calls_total": "model_calls",
+}
+_ROWS = "rows that a stage has done, by what became of them there"
 # Ray hands over a worker's exception as the text of its traceback.
 _ERRORS = {"ManifestError": ManifestError, "RecipeError": RecipeError}
 _WORKERS_SENTENCE = re.compile(r"^[\w.]*\b(ManifestError|RecipeError): (.+)$", re.MULTILINE)
@@ -55,7 +65,7 @@ class Cluster:
         data = ray.data.from_arrow(blocks).map_batches(
             function, batch_size=1, batch_format="pyarrow", zero_copy_batch=True, num_cpus=1
         )
-        yield from _told(data)
+        yield from _counted(_told(data), orders)
 
     def run_model(self, work: ModelWork, orders: list[Path]) -> Iterator[pa.Table]:
         """As `run`, for a model: preparation on CPU tasks overlaps the forward passes of an actor pool, or an
@@ -71,7 +81,7 @@ class Cluster:
         if isinstance(work.stage, CaptionClips) and work.stage.engine_with(gpus) == "vllm":
             from pipeline.llm import captioned
 
-            yield from _told(captioned(prepared, work, gpus=gpus, options=self.vllm))
+            yield from _counted(_told(captioned(prepared, work, gpus=gpus, options=self.vllm)), orders)
             return
         actors = max(1, gpus)
         forwarded = prepared.map_batches(
@@ -84,7 +94,7 @@ class Cluster:
             # Another share than preparation's, so that Ray does not fuse the two and they overlap.
             num_cpus=0.25,
         )
-        yield from _told(forwarded)
+        yield from _counted(_told(forwarded), orders)
 
     def connect(self) -> None:
         """Start Ray here, or join the cluster at `address`; does nothing when that was done."""
@@ -138,6 +148,39 @@ def _told(data: ray.data.Dataset) -> Iterator[pa.Table]:
         raise ManifestError(
             f"a worker stopped: {trouble}. Mend that and run the same command again; it goes on from here"
         ) from error
+
+
+def _counted(reports: Iterator[pa.Table], orders: list[Path]) -> Iterator[pa.Table]:
+    """The reports, added to the counters that Ray exports to Prometheus (as ray_reelmix_…)."""
+    step = _step(orders[0]) if orders else ""
+    for given in reports:
+        for row in given.to_pylist():
+            _count(row, {"step": step, "stage": row["stage"]})
+        yield given
+
+
+def _count(row: dict[str, Any], tags: dict[str, str]) -> None:
+    counters = _counters()
+    for name, column in _COUNTED.items():
+        # A counter takes nothing that is not above 0.
+        if row[column] > 0:
+            counters[name].inc(row[column], tags)
+    for fate, number in (("live", row["rows"] - row["failed"]), ("failed", row["failed"])):
+        if number > 0:
+            counters["reelmix_rows_total"].inc(number, {**tags, "fate": fate})
+
+
+@lru_cache(maxsize=1)
+def _counters() -> dict[str, metrics.Counter]:
+    tags = ("step", "stage")
+    one = {"reelmix_rows_total": metrics.Counter("reelmix_rows_total", _ROWS, (*tags, "fate"))}
+    return one | {name: metrics.Counter(name, f"{column} so far", tags) for name, column in _COUNTED.items()}
+
+
+def _step(order: Path) -> str:
+    """The step of an order, which lies in OUT/orders/STEP; empty for one that lies elsewhere."""
+    steps = [after for folder, after in pairwise(order.parts) if folder == "orders"]
+    return steps[-1] if steps else ""
 
 
 @lru_cache(maxsize=8)

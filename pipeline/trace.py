@@ -1,97 +1,141 @@
-"""One sample's whole way: files, asset, clip, what was measured, what was decided and why, where it lies
-now."""
+"""One sample's whole way: files, then every step with the row it was, what was measured, what each rule said,
+and where it lies now."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import ValidationError
 
-from filters.rules import Rule
-from manifests import columns, files, verdicts
+from manifests import verdicts
 from manifests.errors import ManifestError, RecipeError
 from manifests.manifest import Manifest
+from pipeline.rulings import recorded, ruling
+from pipeline.show import cut
+from pipeline.wrote import changed, stages_of
+
+# For people: characters of a value, and values of a list.
+LONGEST, FEW = 200, 3
 
 
 def trace(out: Path, wanted: str) -> dict[str, Any]:
-    """Everything known of the row or asset whose id begins with `wanted`, or of the file of that URI.
+    """Everything known of the row whose id begins with `wanted`, or of every row of the asset or file that
+    answers to it.
 
-    Rules and thresholds are those that the steps recorded when they judged. Raises RecipeError when nothing,
-    or more than one row of more than one asset, answers to it.
+    `files` are those of the asset; each of `rows`, in time, has `steps`: per step the `id` it had there, what
+    `wrote` by stage, `rules` as they were judged (`pipeline.rulings.ruling`), `verdicts`, and `live`; then
+    its `neighbours` and `shard`. Raises RecipeError when nothing, or rows of more than one asset, answer.
     """
     steps = [m for step in verdicts.STEPS if (m := Manifest.find(out, step))]
     if not steps:
         raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
-    row = _one(steps[-1], wanted)
+    asset, ids = _found(steps, wanted)
+    tables = [(step, _of_asset(step, asset)) for step in steps]
+    given = steps[-1].table("verdicts")
     return {
-        "id": row["id"],
-        "files": _files(steps[0], row),
-        "row": {name: value for name, value in row.items() if _shown(name) and value is not None},
-        "rules": [_ruling(rule, row) for rule in _rules(steps)],
-        "verdicts": _verdicts(steps[-1], row["id"]),
-        "neighbours": _neighbours(out, row["id"]),
-        "shard": row.get("shard"),
-        "clips": _clips(steps[-1], row),
+        "asset_id": asset,
+        "files": _files(steps[0], asset),
+        "rows": [_way(tables, given, id_) | _place(out, tables[-1][1], id_) for id_ in ids],
     }
 
 
-def _one(last: Manifest, wanted: str) -> dict[str, Any]:
-    rows = last.all_rows()
-    found = rows.filter(pc.or_(pc.starts_with(rows["id"], wanted), pc.starts_with(rows["asset_id"], wanted)))
+def _found(steps: list[Manifest], wanted: str) -> tuple[str, list[str]]:
+    """The asset that is meant and, of its rows as they are now, the ids of those that are, in time."""
+    last = steps[-1]
+    names = ["id", "asset_id", "source_uri", *({"start_s"} & _names(last))]
+    rows = last.all_rows(names)
+    found = rows.filter(pc.starts_with(rows["id"], wanted))
+    if len(found) != 1:
+        found = rows.filter(
+            pc.or_(pc.starts_with(rows["id"], wanted), pc.starts_with(rows["asset_id"], wanted))
+        )
     if not len(found):
         found = rows.filter(pc.equal(rows["source_uri"], wanted))
     if not len(found):
-        asset = _asset_of(last.out, wanted)
-        found = rows.filter(pc.equal(rows["asset_id"], asset))
+        found = rows.filter(pc.equal(rows["asset_id"], _asset_of(steps[0], wanted)))
     if not len(found):
         raise RecipeError(f"no row's id begins with {wanted!r} and no file of that name was ingested")
-    if len(found) > 1 and len(set(found["asset_id"].to_pylist())) > 1:
+    if len(assets := pc.unique(found["asset_id"])) > 1:
         ids = ", ".join(found["id"].to_pylist()[:5])
         raise RecipeError(f"{len(found)} rows answer to {wanted!r}, among them {ids}; give more digits")
-    return dict(found.to_pylist()[0])
+    order = [(name, "ascending") for name in names[3:]]
+    return assets[0].as_py(), found.sort_by([*order, ("id", "ascending")])["id"].to_pylist()
 
 
-def _asset_of(out: Path, uri: str) -> str:
-    sources = Manifest.open(out, "ingest").table("sources")
+def _names(step: Manifest) -> set[str]:
+    return set(step.rows(step.buckets()[0]).column_names) if step.buckets() else set()
+
+
+def _asset_of(ingest: Manifest, uri: str) -> str:
+    sources = ingest.table("sources")
     match = sources.filter(pc.equal(sources["source_uri"], uri))["asset_id"].to_pylist()
     return match[0] if match and match[0] else ""
 
 
-def _files(ingest: Manifest, row: dict[str, Any]) -> list[dict[str, Any]]:
+def _of_asset(step: Manifest, asset: str) -> pa.Table:
+    """An asset's rows, of the one bucket that they lie in."""
+    rows = [step.rows(bucket) for bucket in step.buckets() if asset.startswith(bucket)]
+    here = pa.concat_tables(rows)
+    return here.filter(pc.equal(here["asset_id"], asset))
+
+
+def _files(ingest: Manifest, asset: str) -> list[dict[str, Any]]:
     sources = ingest.table("sources")
-    mine = sources.filter(pc.equal(sources["asset_id"], row["asset_id"]))
+    mine = sources.filter(pc.equal(sources["asset_id"], asset))
     return list(mine.select(["source_uri", "corpus", "size_bytes", "source_texts", "error"]).to_pylist())
 
 
-def _shown(name: str) -> bool:
-    return (
-        name in columns.COLUMNS and columns.COLUMNS[name].group != "fate" and not columns.COLUMNS[name].side
-    )
+def _way(tables: list[tuple[Manifest, pa.Table]], given: pa.Table, id_: str) -> dict[str, Any]:
+    """A row through every step, followed back from what it is now to its parents.
+
+    A step that was made anew since may lack the row; it is left out.
+    """
+    steps: list[dict[str, Any]] = []
+    at: str | None = id_
+    for (step, rows), (_, earlier) in zip(
+        reversed(tables), [*reversed(tables[:-1]), (None, None)], strict=True
+    ):
+        if at is None or not (values := _one(rows, at)):
+            continue
+        before = _one(earlier, at) or _one(earlier, values["parent_id"])
+        row = rows.filter(pc.equal(rows["id"], at))
+        steps.append(_step(step, row, changed(values, before, stages_of(step)), given))
+        at = before.get("id", at)
+    return {"id": id_, "steps": steps[::-1]}
 
 
-def _rules(steps: Iterable[Manifest]) -> Iterator[Rule]:
-    for step in steps:
-        for rule in step.record.get("rules", []):
-            try:
-                yield Rule.model_validate_json(json.dumps(rule))
-            except ValidationError as error:
-                path = step.folder / "record.json"
-                raise ManifestError(f"{path} holds a rule that is none; {files.remedy(step.out)}") from error
+def _one(rows: pa.Table | None, id_: str | None) -> dict[str, Any]:
+    found = [] if rows is None or id_ is None else rows.filter(pc.equal(rows["id"], id_)).to_pylist()
+    return dict(found[0]) if found else {}
 
 
-def _ruling(rule: Rule, row: dict[str, Any]) -> dict[str, Any]:
-    values = {name: row.get(name) for name in rule.expression.columns}
-    return {"rule": rule.name, "after": rule.after, "keep": rule.spelled(), "values": values}
+def _step(step: Manifest, row: pa.Table, wrote: dict[str, Any], given: pa.Table) -> dict[str, Any]:
+    """What became of a row in one step."""
+    mine = given.filter(pc.equal(given["id"], row["id"][0])).to_pylist()
+    until = verdicts.STEPS.index(step.step)
+    now = [verdict for verdict in mine if verdicts.STEPS.index(verdict["step"]) <= until]
+    here = [verdict for verdict in now if verdict["step"] == step.step]
+    # Only rules say which others a row fails: what is dead otherwise was not judged.
+    judged = len(here) == len(now) and all(verdict["failing"] is not None for verdict in here)
+    return {
+        "step": step.step,
+        "id": row["id"][0].as_py(),
+        "parent_id": row["parent_id"][0].as_py(),
+        "wrote": wrote,
+        "rules": [ruling(rule, row) for rule in recorded(step)] if judged else [],
+        "verdicts": here,
+        "live": not now,
+    }
 
 
-def _verdicts(last: Manifest, id_: str) -> list[dict[str, Any]]:
-    given = last.table("verdicts")
-    return list(given.filter(pc.equal(given["id"], id_)).to_pylist())
+def _place(out: Path, last: pa.Table, id_: str) -> dict[str, Any]:
+    """Where a row is now: what lies beside it in the neighbour graph, when it was, and its shard."""
+    row = _one(last, id_)
+    place = {name: row.get(name) for name in ("start_s", "end_s", "shard", "shard_index")}
+    return place | {"neighbours": _neighbours(out, id_)}
 
 
 def _neighbours(out: Path, id_: str) -> list[dict[str, Any]]:
@@ -103,41 +147,95 @@ def _neighbours(out: Path, id_: str) -> list[dict[str, Any]]:
     return [{**pair, "other": pair["b"] if pair["a"] == id_ else pair["a"]} for pair in mine.to_pylist()]
 
 
-def _clips(last: Manifest, row: dict[str, Any]) -> list[dict[str, Any]]:
-    """The rows of the same asset, in time."""
-    rows = last.all_rows(["id", "asset_id", "start_s", "end_s"])
-    fates = verdicts.with_fates(
-        rows.filter(pc.equal(rows["asset_id"], row["asset_id"])), last.table("verdicts")
-    )
-    return list(fates.drop_columns(["asset_id"]).sort_by("start_s").to_pylist())
-
-
 def lines(value: dict[str, Any]) -> Iterator[str]:
-    """The trace as text for people."""
-    yield f"row {value['id']}"
+    """The trace as text for people: one row step by step, of several one line each."""
+    yield f"asset {value['asset_id']}"
     for file in value["files"]:
         yield f"  file {file['source_uri']} ({file['size_bytes']} bytes, corpus {file['corpus']})"
-        yield from (f"    text: {text}" for text in file["source_texts"])
-    yield from (f"  {name} = {_text(held)}" for name, held in value["row"].items())
-    for ruling in value["rules"]:
-        held = ", ".join(f"{name} = {_text(v)}" for name, v in ruling["values"].items())
-        yield f"  rule {ruling['rule']} (after {ruling['after']}): keep {ruling['keep']}; {held}"
-    for pair in value["neighbours"]:
-        yield f"  neighbour {pair['other']}: {pair['level']}, distance {pair['distance']:g}"
-    for verdict in value["verdicts"]:
-        of = f" of {verdict['of']}" if verdict["of"] else ""
-        what = f"{verdict['fate']} by {verdict['reason']}{of}: {verdict['detail']}"
-        yield f"  verdict at {verdict['step']}: {what}"
-    yield f"  shard {value['shard']}" if value["shard"] else "  in no shard"
-    if len(value["clips"]) > 1:
-        yield f"  one of {len(value['clips'])} clips of its asset:"
-        yield from (f"    {_clip(clip)}" for clip in value["clips"])
+        yield from (f"    text: {text}" for text in file["source_texts"] or [])
+    if len(value["rows"]) == 1:
+        yield from _whole(value["rows"][0])
+        return
+    yield f"  {len(value['rows'])} clips; name one by its id to see each value and threshold:"
+    yield from (f"  {_brief(row)}" for row in value["rows"])
 
 
-def _clip(clip: dict[str, Any]) -> str:
-    fate = next((f"{name} {clip[name]}" for name in verdicts.COLUMNS if clip[name]), "live")
-    return f"{clip['id']}  {_text(clip['start_s'])} s to {_text(clip['end_s'])} s  {fate}"
+def _whole(row: dict[str, Any]) -> Iterator[str]:
+    yield f"row {row['id']}{_when(row)}"
+    for step in row["steps"]:
+        yield f"{step['step']}: {'live' if step['live'] else _died(row, step)}"
+        if step["id"] != row["id"]:
+            yield f"  as row {step['id']}"
+        for stage, written in step["wrote"].items():
+            yield from _written(stage, written)
+        yield from (f"  {_ruled(one)}" for one in step["rules"])
+        yield from (f"  verdict: {_verdict(one)}" for one in step["verdicts"])
+    for pair in row["neighbours"]:
+        yield f"neighbour {pair['other']}: {_near(pair)}"
+    yield f"shard {row['shard']}, sample {row['shard_index']}" if row["shard"] else "in no shard"
+
+
+def _when(row: dict[str, Any]) -> str:
+    return "" if row["start_s"] is None else f"  {_text(row['start_s'])} s to {_text(row['end_s'])} s"
+
+
+def _died(row: dict[str, Any], step: dict[str, Any]) -> str:
+    """Where a row that is not live met its fate."""
+    fatal = next(one for one in row["steps"] if one["verdicts"])
+    at = "" if fatal is step else f" at {fatal['step']}"
+    return f"{fatal['verdicts'][0]['fate']}{at}"
+
+
+def _written(stage: str, written: dict[str, Any]) -> Iterator[str]:
+    known = {name: value for name, value in written.items() if value is not None}
+    if known:
+        yield f"  {stage or 'given'}:"
+    yield from (f"    {name} = {_text(value)}" for name, value in known.items())
+
+
+def _ruled(one: dict[str, Any]) -> str:
+    held = ", ".join(f"{name} = {_text(value)}" for name, value in one["values"].items())
+    by = ", ".join(_margin(t) for t in one["thresholds"] if t["by"] is not None)
+    outcome = one["outcome"]
+    if outcome == "unscored":
+        outcome = f"unscored, {one['unscored']}"
+    if outcome == "failed" and one["otherwise"] == "recaption":
+        outcome = "failed, its text is replaced"
+    return f"rule {one['rule']}: {outcome}; keep {one['keep']}; {held}{f' ({by})' if by else ''}"
+
+
+def _margin(threshold: dict[str, Any]) -> str:
+    by = threshold["by"]
+    return f"{'inside' if by >= 0 else 'beyond'} by {_text(abs(by))}"
+
+
+def _verdict(one: dict[str, Any]) -> str:
+    of = f" of {one['of']}" if one["of"] else ""
+    others = [name for name in one["failing"] or [] if name != one["reason"]]
+    more = f"; fails {', '.join(others)} too" if others else ""
+    return f"{one['fate']} by {one['reason']}{of}: {one['detail']}{more}"
+
+
+def _near(pair: dict[str, Any]) -> str:
+    known = [f"{name} {_text(v)}" for name, v in pair.items() if isinstance(v, float)]
+    return f"{pair['level']}, {', '.join(known)}"
+
+
+def _brief(row: dict[str, Any]) -> str:
+    """A row on one line: when, how far it came, and why no further."""
+    fatal = next((step for step in row["steps"] if step["verdicts"]), None)
+    fate = (
+        f"{fatal['step']}: {_verdict(fatal['verdicts'][0])}"
+        if fatal
+        else f"live, {row['shard'] or 'not packed'}"
+    )
+    return f"{row['id']}{_when(row)}  {fate}"
 
 
 def _text(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    """A value for people: numbers to six digits, long lists by their length and their beginning."""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list) and len(value) > FEW:
+        return f"[{', '.join(map(_text, value[:FEW]))}, …] ({len(value)} values)"
+    return cut(str(value), LONGEST)

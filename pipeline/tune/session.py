@@ -16,6 +16,7 @@ from filters.rules import Rule, override
 from filters.trial import Mask, Trial, rejecting
 from manifests.errors import RecipeError, nearest
 from pipeline.recipe import Recipe
+from pipeline.retention import far_more
 from pipeline.tune.clips import Clips
 from pipeline.tune.universe import Universe, judging
 
@@ -24,9 +25,6 @@ Changes = Mapping[str, Mapping[str, Any]]
 Places = npt.NDArray[np.int64]
 
 BINS = 64
-# A corpus is marked where it loses more than twice the share that the others lose, a tenth more at least, and
-# has so many rows.
-FAR_TIMES, FAR_SHARE, FEW_ROWS = 2.0, 0.1, 20
 QUANTILES = tuple(n / 100 for n in range(101))
 
 
@@ -153,14 +151,18 @@ class Session:
         rows = np.bincount(codes, minlength=len(names))
         stay = np.bincount(codes, kept, len(names))
         hours = np.bincount(codes, kept * seconds, len(names)) / 3600
-        rest = (stay.sum() - stay) / np.maximum(rows.sum() - rows, 1)
-        lost, theirs = 1 - stay / np.maximum(rows, 1), 1 - rest
-        far = (
-            (lost > FAR_TIMES * theirs) & (lost > theirs + FAR_SHARE) & (rows >= FEW_ROWS) & (len(names) > 1)
-        )
+        others, theirs = rows.sum() - rows, stay.sum() - stay
         return [
-            {"corpus": n, "rows": int(r), "kept": int(k), "hours": float(h), "rest": float(o), "far": bool(f)}
-            for n, r, k, h, o, f in zip(names, rows, stay, hours, rest, far, strict=True)
+            {
+                "corpus": name,
+                "rows": int(rows[at]),
+                "kept": int(stay[at]),
+                "hours": float(hours[at]),
+                "rest": float(theirs[at] / max(others[at], 1)),
+                "far": bool(others[at])
+                and far_more(rows[at] - stay[at], rows[at], others[at] - theirs[at], others[at]),
+            }
+            for at, name in enumerate(names)
         ]
 
     def histogram(self, changes: Changes, name: str, *, scale: str = "linear", bins: int = BINS) -> Json:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from filters.handles import Handle, handle_of, handles
+from filters.handles import Handle, Threshold, handle_of, handles, thresholds
 from filters.rules import Rule, load_rules
 from manifests.errors import RecipeError
 
@@ -71,3 +71,43 @@ def test_a_wrong_name_is_answered_with_the_nearest() -> None:
     assert "made.most" == handle_of(rules, "made")[1].name
     with pytest.raises(RecipeError, match=r"did you mean 'made\.most'"):
         handle_of(rules, "made.mots")
+
+
+@pytest.mark.parametrize(
+    ("keep", "settings", "expected"),
+    [
+        ("blur <= $max", {"max": 0.69}, [Threshold("blur", "<=", 0.69)]),
+        (
+            "width_px >= $a and height_px >= $a",
+            {"a": 56},
+            [Threshold("width_px", ">=", 56), Threshold("height_px", ">=", 56)],
+        ),
+        (
+            "duration_s between $a and $b",
+            {"a": 0.5, "b": 9},
+            [Threshold("duration_s", ">=", 0.5), Threshold("duration_s", "<=", 9)],
+        ),
+        (
+            "(motion > 0.001) or (fps < $max)",
+            {"max": 2.0},
+            [Threshold("motion", ">", 0.001), Threshold("fps", "<", 2.0)],
+        ),
+        ("detail >= -1e-3", {}, [Threshold("detail", ">=", -0.001)]),
+        ("abs(motion) >= $min", {"min": 0.1}, []),
+        ("width_px * height_px >= $min", {"min": 9}, []),
+        ("list_contains($known, kind)", {"known": ["video"]}, []),
+    ],
+)
+def test_thresholds(keep: str, settings: dict[str, Any], expected: list[Threshold]) -> None:
+    """Comparisons of a column alone with a number, and no others: of a product no column has a threshold."""
+    assert expected == thresholds(rule(keep, **settings))
+
+
+def test_thresholds_of_shares() -> None:
+    """Each corpus has its own; without a corpus all are told."""
+    shared = rule("clip_score >= $min", min={"top": 0.7})
+    found = shared.parameters[0].model_copy(update={"by_corpus": (("a", 0.2), ("b", 0.3))})
+    shared = shared.model_copy(update={"parameters": (found,)})
+    assert [Threshold("clip_score", ">=", 0.3)] == thresholds(shared, "b")
+    assert [0.2, 0.3] == [one.value for one in thresholds(shared)]
+    assert [] == thresholds(shared, "c")

@@ -66,6 +66,42 @@ def test_inspect_one_step(reelmix: Any, finished: Path) -> None:
     assert (2, True) == (code, "did you mean 'split'" in err)
 
 
+def test_inspect_a_shard(reelmix: Any, finished: Path) -> None:
+    """A tar is a shard, with a colon and a key one sample; what is not there is wrong usage."""
+    tar = next((finished / "pack").glob("*/shards/*.tar"))
+    _, out, _ = reelmix("inspect", tar, "--json")
+    key = json.loads(out)["list"][0]["key"]
+    code, text, _ = reelmix("inspect", f"{tar}:{key}")
+    assert (0, True, True) == (code, f'"id": "{key}"' in text, "its way: source" in text)
+    code, _, err = reelmix("inspect", tar.with_name("1.tar"))
+    assert (2, True) == (code, f"the nearest is {tar}" in err)
+
+
+def test_diff(reelmix: Any, finished: Path, tmp_path: Path) -> None:
+    """0 for equal runs, 1 for others, as text and as JSON."""
+    other = Path(shutil.copytree(finished, tmp_path / "out"))
+    assert (0, "equal") == (
+        reelmix("diff", finished, other)[0],
+        reelmix("diff", finished, other)[1].split()[-1],
+    )
+    shutil.rmtree(other / "pack")
+    code, out, _ = reelmix("diff", finished, other, "--json")
+    assert (1, False) == (code, json.loads(out)["equal"])
+
+
+def test_report(reelmix: Any, finished: Path, tmp_path: Path) -> None:
+    """It says where the page is."""
+    code, out, _ = reelmix("report", finished, "--to", tmp_path / "a.html")
+    assert (0, f"{tmp_path / 'a.html'}\n") == (code, out)
+    assert (tmp_path / "a.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_sql_is_whole_where_no_person_reads(reelmix: Any, finished: Path) -> None:
+    """In a pipe cells are never cut, whatever the width."""
+    _, out, _ = reelmix("sql", finished, "select repeat('x', 500) as x")
+    assert "x" * 500 in out
+
+
 def test_sql(reelmix: Any, finished: Path) -> None:
     """Every step is a view with its fates; side columns come on request; JSON and CSV."""
     _, out, _ = reelmix(
@@ -253,6 +289,8 @@ def test_a_directory_without_a_run(reelmix: Any, tmp_path: Path) -> None:
         ["verify", tmp_path],
         ["sql", tmp_path, "select 1"],
         ["trace", tmp_path, "x"],
+        ["diff", tmp_path, tmp_path],
+        ["report", tmp_path],
     ):
         code, _, err = reelmix(*words)
         assert (1, True) == (code, "reelmix run" in err)
