@@ -37,6 +37,7 @@ from stages.score.detect import CountObjects
 from stages.score.embed import EmbedFrames
 from stages.score.faces import CountFaces
 from stages.score.ocr import ReadText
+from stages.score.own import CallScorer
 from stages.score.speech import HearSpeech
 from stages.score.texts import ScoreCaptions, ScoreTexts
 from stages.split.predict import PredictBoundaries
@@ -51,6 +52,7 @@ SHAPES: dict[str, tuple[type[Stage], ...]] = {
     "score": (
         *(EmbedFrames, ScoreTexts, RateAesthetics),
         *(ReadText, CountFaces, HearSpeech, ClassifyFrames, CountObjects),
+        CallScorer,
     ),
     "filter": (),
     "dedup": (FindNeighbours, MarkDuplicates),
