@@ -71,7 +71,7 @@ class CallScorer(Map):
     def settings(self) -> dict[str, Any]:
         """The settings; the function by its name, wherever its file lies, and of the file the digest."""
         digest = hashlib.sha256(self.code.encode()).hexdigest()[:_DIGITS]
-        return {**super().settings(), "function": self._names[1], "code": digest}
+        return {**super().settings(), "function": self._place_and_name[1], "code": digest}
 
     def check(self) -> None:
         """Raises RecipeError: names that make no columns, nothing to read, no such function, wrong Python."""
@@ -79,7 +79,7 @@ class CallScorer(Map):
             raise RecipeError(f"{self._where} names of tables and of writes are of letters, digits and _")
         if not self.reads or not self.writes:
             raise RecipeError(f'{self._where} reads and writes columns: write reads = ["frames"] or others')
-        place, function = self._names
+        place, function = self._place_and_name
         try:
             known = _names(ast.parse(self.code))
         except SyntaxError as error:
@@ -111,12 +111,12 @@ class CallScorer(Map):
         return f"[score.own.{self.called}]"
 
     @property
-    def _names(self) -> tuple[str, str]:
+    def _place_and_name(self) -> tuple[str, str]:
         place, _, function = self.function.rpartition(":")
         return place, function
 
     def _opened(self) -> Callable[[pa.Table], Any]:
-        place, function = self._names
+        place, function = self._place_and_name
         module = _executed(place, self.code) if place.endswith(".py") else importlib.import_module(place)
         found: Any = getattr(module, function, None)
         if not callable(found):
