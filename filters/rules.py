@@ -211,7 +211,7 @@ def require(rule: Rule, names: Iterable[str]) -> None:
     for name in rule.columns:
         if name not in known:
             fault = f"reads {name!r}, which is no column after {rule.after}"
-            raise RecipeError(f"[filter.{rule.name}] {fault}; {nearest(name, known)}")
+            raise RecipeError(f"[filter.{rule.name}] {fault}; {columns.remedy(name, known)}")
 
 
 def _bind(rule: Rule, row: pa.Table) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import pyarrow as pa
@@ -13,7 +13,6 @@ from manifests.errors import RecipeError, nearest
 Group = Literal["identity", "place", "facts", "measures", "results", "fate"]
 
 LOCATION = pa.struct([("path", pa.string()), ("offset", pa.int64()), ("size", pa.int64())])
-CLASS = "class_"
 FRAME = pa.struct([("pts", pa.int64()), ("time_s", pa.float64()), ("jpeg", pa.binary())])
 
 CAPTION = pa.struct(
@@ -35,7 +34,7 @@ TURN = pa.struct([("role", pa.string()), ("content", pa.string())])
 @dataclass(frozen=True)
 class Column:
     """One column; `side` values are heavy and live in files of their own, `resource` values never enter a
-    digest."""
+    digest. `asked` is the setting that has it computed, where none does by itself."""
 
     name: str
     type: pa.DataType
@@ -44,10 +43,15 @@ class Column:
     group: Group
     side: bool = False
     resource: bool = False
+    asked: str = ""
 
 
 def _group(group: Group, *rows: tuple[str, pa.DataType, str, str]) -> list[Column]:
     return [Column(name, type_, unit, meaning, group) for name, type_, unit, meaning in rows]
+
+
+def _asked(setting: str, *rows: tuple[str, pa.DataType, str, str]) -> list[Column]:
+    return [replace(column, asked=setting) for column in _group("measures", *rows)]
 
 
 _ALL: list[Column] = [
@@ -204,6 +208,33 @@ _ALL: list[Column] = [
             "clip_score of the new caption; null where there is no usable one",
         ),
     ),
+    *_asked(
+        'score.ocr = "area"',
+        (
+            "ocr_area_share",
+            pa.float64(),
+            "0 to 1",
+            "share of the picture inside the boxes of text, mean over the frames looked at",
+        ),
+    ),
+    *_asked(
+        'score.ocr = "text"',
+        ("ocr_text", pa.list_(pa.string()), "", "distinct lines of text in the frames, in reading order"),
+    ),
+    *_asked(
+        "score.faces = true",
+        ("face_count", pa.int64(), "faces", "faces in the frame that shows most of them"),
+        ("face_area_share", pa.float64(), "0 to 1", "largest share of a frame that faces cover"),
+    ),
+    *_asked(
+        "score.speech = true",
+        (
+            "speech_share",
+            pa.float64(),
+            "0 to 1",
+            "share of the clip's time with speech; null without sound, or with such as cannot be decoded",
+        ),
+    ),
     *_group(
         "results",
         (
@@ -317,19 +348,54 @@ _ALL: list[Column] = [
 ]
 
 COLUMNS: dict[str, Column] = {column.name: column for column in _ALL}
+# Columns that a recipe names itself, by how their names begin: type, unit, meaning, and where it does so.
+CLASS, COUNT, AREA, OWN = "class_", "count_", "area_", "own_"
+FAMILIES = {
+    CLASS: (
+        pa.float64(),
+        "0 to 1",
+        "probability of the label that the classifier {} looks for",
+        "[score.classify.NAME]",
+    ),
+    COUNT: (
+        pa.int64(),
+        "",
+        "what the detector {} finds in the frame that shows most of it",
+        "[score.detect.NAME]",
+    ),
+    AREA: (
+        pa.float64(),
+        "0 to 1",
+        "largest share of a frame that what the detector {} finds covers",
+        "[score.detect.NAME]",
+    ),
+    OWN: (pa.float64(), "", "the recipe's own score {}", "[score.own.NAME]"),
+}
 
 
 def column(name: str) -> Column:
     """The column of that name; raises RecipeError that offers the nearest name.
 
-    `class_NAME` is a measure of the classifier that a recipe calls NAME.
+    `class_NAME`, `count_NAME`, `area_NAME` and `own_NAME` are measures whose NAME a recipe gives.
     """
-    if name.startswith(CLASS) and name.isidentifier():
-        meaning = f"probability of the label that the classifier {name.removeprefix(CLASS)} looks for"
-        return Column(name, pa.float64(), "0 to 1", meaning, "measures")
+    if is_named(name):
+        prefix, separator, rest = name.partition("_")
+        type_, unit, meaning, asked = FAMILIES[prefix + separator]
+        return Column(name, type_, unit, meaning.format(rest), "measures", asked=asked)
     if name not in COLUMNS:
         raise RecipeError(f"unknown column {name!r}; {nearest(name, COLUMNS)}")
     return COLUMNS[name]
+
+
+def is_named(name: str) -> bool:
+    """Whether a column's name was given by a recipe."""
+    return name.startswith(tuple(FAMILIES)) and name.isidentifier()
+
+
+def remedy(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence on a column that is not there: what has it computed, or the nearest name."""
+    asked = column(name).asked if name in COLUMNS or is_named(name) else ""
+    return f"{asked} has it computed" if asked else nearest(name, known)
 
 
 def schema(names: Iterable[str]) -> pa.Schema:

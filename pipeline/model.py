@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -29,6 +28,7 @@ from pipeline.worker import (
     journaled,
     keyed,
     note,
+    overheard,
     refuse,
     report,
     results_of,
@@ -105,7 +105,7 @@ class ModelWork:
                 part = {name: tensor[chosen] for name, tensor in tensors.items()}
                 return checked(self.stage, forward({**part, "id": batch["id"][chosen]}), self._results, rows)
 
-            with _heard() as said:
+            with overheard() as said:
                 made, errors = self._apart(self._journal(at), done, pa.table({"id": list(at)}))
             return self.finished(made, errors, batch, time.process_time() - begun_s, "\n".join(said))
 
@@ -184,17 +184,3 @@ def _prepare(stage: Model) -> Callable[[pa.Table], Tensors]:
 
 def _words(values: list[str]) -> np.ndarray[Any, Any]:
     return np.array(values, dtype=object)
-
-
-@contextmanager
-def _heard() -> Iterator[list[str]]:
-    """Gathers what stages warn of meanwhile."""
-    lines: list[str] = []
-    handler = logging.Handler(logging.WARNING)
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    logger = logging.getLogger("stages")
-    logger.addHandler(handler)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(handler)

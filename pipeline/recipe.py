@@ -119,7 +119,7 @@ def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Ite
     Raises RecipeError for a missing file, wrong TOML, an unknown section, key, rule or column (with the
     nearest valid name), or a value of the wrong type.
     """
-    _, raw = files.named_toml("recipe", name, RECIPES)
+    path, raw = files.named_toml("recipe", name, RECIPES)
     for setting in settings:
         _set(raw, setting)
     _known(raw, {"name", "sources", "run", "filter", *shapes}, "section")
@@ -129,7 +129,7 @@ def load(name: str, shapes: Mapping[str, tuple[type[Stage], ...]], settings: Ite
     return Recipe(
         name=str(raw.get("name", Path(name).stem)),
         sources=tuple(_model(Source, source, "sources") for source in _sources(raw)),
-        stages={step: _stages(step, raw, kinds) for step, kinds in shapes.items()},
+        stages={step: _stages(step, raw, kinds, path.parent) for step, kinds in shapes.items()},
         rules=_rules(raw.get("filter", {})),
         resources=_model(Resources, raw.get("run", {}), "run"),
     )
@@ -154,11 +154,14 @@ def check_graph(recipe: Recipe, given: Mapping[str, tuple[str, ...]]) -> None:
 
 
 def _written(recipe: Recipe, stage: Stage, name: str, known: set[str]) -> None:
-    columns.column(name)
+    try:
+        columns.column(name)
+    except RecipeError as error:
+        raise RecipeError(f"{stage.name} reads {name}: {error}") from error
     if name in known:
         return
     writers = [s.name for stages in recipe.stages.values() for s in stages if name in s.writes]
-    hint = f"put {writers[0]} before it" if writers else nearest(name, known)
+    hint = f"put {writers[0]} before it" if writers else columns.remedy(name, known)
     raise RecipeError(f"{stage.name} reads {name}, which no earlier stage writes; {hint}")
 
 
@@ -193,11 +196,14 @@ def _known(raw: Mapping[str, Any], known: set[str], what: str) -> None:
             raise RecipeError(f"unknown {what} {key!r}; {nearest(key, known)}")
 
 
-def _stages(step: str, raw: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -> tuple[Stage, ...]:
+def _stages(
+    step: str, raw: Mapping[str, Any], kinds: tuple[type[Stage], ...], folder: Path
+) -> tuple[Stage, ...]:
     """One section holds the settings of all stages of its step: a name that two of them share is one setting.
 
     A kind of stage with a `section` of its own is made once for each table in it, one with a `home` of the
-    settings of that step; settings that it `borrows` stand in another step's section only.
+    settings of that step; settings that it `borrows` stand in another step's section only. `folder` is that
+    of the recipe.
     """
     own = {kind.section for kind in kinds if kind.section}
     names = {kind: {field.name for field in dataclasses.fields(kind)} for kind in kinds if not kind.section}
@@ -212,7 +218,7 @@ def _stages(step: str, raw: Mapping[str, Any], kinds: tuple[type[Stage], ...]) -
     for kind in kinds:
         section = raw.get(kind.home or step, {})
         if kind.section:
-            made += _named(step, section.get(kind.section, {}), kind)
+            made += _named(step, section.get(kind.section, {}), kind, folder)
             continue
         given = {key: value for key, value in section.items() if key in names[kind]}
         given |= {key: raw[other][key] for other, key in kind.borrows if key in raw.get(other, {})}
@@ -224,12 +230,15 @@ def _borrowed(kind: type[Stage]) -> set[str]:
     return {name for _, name in kind.borrows}
 
 
-def _named(step: str, tables: Any, kind: type[Stage]) -> list[Stage]:
+def _named(step: str, tables: Any, kind: type[Stage], folder: Path) -> list[Stage]:
     where = f"{step}.{kind.section}"
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise RecipeError(f"[{where}] holds tables, one a stage: write [{where}.NAME]")
+    known = {field.name for field in dataclasses.fields(kind)} - {*kind.derived}
+    for name, table in tables.items():
+        _known(table, known, f"setting of [{where}.{name}]")
     made = {
-        f"[{where}.{name}]": _model(kind, {**table, "called": name}, f"{where}.{name}")
+        f"[{where}.{name}]": _model(kind, kind.table(name, table, folder), f"{where}.{name}")
         for name, table in tables.items()
     }
     _refuse_alike(made)

@@ -49,7 +49,7 @@ class ShardWriter:
     def _write(self, order: Path) -> pa.Table:
         rows = pq.read_table(order)
         folder = self.out / "pack" / order.parent.name
-        more = [name for name in rows.column_names if name.startswith(columns.CLASS)]
+        more = [name for name in rows.column_names if columns.is_named(name)]
         write_shard(folder, order.stem, samples(self.out, rows), inputs=shard_inputs(rows), more=more)
         return report(self.name, rows=len(rows))
 

@@ -33,7 +33,12 @@ from stages.pack.cut import CutMedia
 from stages.pack.plan import PlanShards
 from stages.score.aesthetic import RateAesthetics
 from stages.score.classify import ClassifyFrames
+from stages.score.detect import CountObjects
 from stages.score.embed import EmbedFrames
+from stages.score.faces import CountFaces
+from stages.score.ocr import ReadText
+from stages.score.own import CallScorer
+from stages.score.speech import HearSpeech
 from stages.score.texts import ScoreCaptions, ScoreTexts
 from stages.split.predict import PredictBoundaries
 from stages.split.segments import CutSegments
@@ -44,7 +49,11 @@ from stages.split.tiny import StoreTinyFrames
 SHAPES: dict[str, tuple[type[Stage], ...]] = {
     "ingest": (HashContent, ProbeAsset),
     "split": (CutSegments, StoreTinyFrames, PredictBoundaries, SplitShots, SplitByModel, HashFrames),
-    "score": (EmbedFrames, ScoreTexts, RateAesthetics, ClassifyFrames),
+    "score": (
+        *(EmbedFrames, ScoreTexts, RateAesthetics),
+        *(ReadText, CountFaces, HearSpeech, ClassifyFrames, CountObjects),
+        CallScorer,
+    ),
     "filter": (),
     "dedup": (FindNeighbours, MarkDuplicates),
     "caption": (CaptionClips, ScoreCaptions, ChooseText),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from filters.rules import Rule, load_rules
-from manifests.columns import COLUMNS
+from manifests.columns import COLUMNS, FAMILIES, Column, column
 from pipeline.recipe import SHIPPED_RULES, Resources
 from pipeline.steps import SHAPES, STEPS
 from stages.media import REASONS
@@ -37,7 +37,7 @@ def settings() -> str:
             where = f"{step}.{kind.section}.NAME" if kind.section else step
             lenders = {name: lender for lender, name in kind.borrows}
             for f in dataclasses.fields(kind):
-                if f.name != "called":
+                if f.name not in kind.derived:
                     setting = (f"`{lenders.get(f.name, where)}.{f.name}`", f"`{_shown(f.default)}`")
                     found.setdefault(setting, []).append(f"`{kind.__name__}`")
     rows += [[*setting, ", ".join(kinds)] for setting, kinds in found.items()]
@@ -50,13 +50,14 @@ def columns() -> str:
     """Every column with type, unit and meaning."""
     rows = [["column", "type", "unit", "meaning"]]
     rows += [
-        [f"`{c.name}`", str(c.type).replace("|", "\\|")[:40], c.unit, c.meaning] for c in COLUMNS.values()
+        [f"`{c.name}`", str(c.type).replace("|", "\\|")[:40], c.unit, c.meaning + _asked(c)]
+        for c in (*COLUMNS.values(), *(column(f"{prefix}NAME") for prefix in FAMILIES))
     ]
     return _markdown(rows)
 
 
 def rules() -> str:
-    """Every shipped rule with its condition and origin."""
+    """Every shipped rule with its condition and origin; those that are off wait for `enabled = true`."""
     rows = [["rule", "after", "keeps a row when", "unscored", "why"]]
     rows += [_rule(rule) for rule in load_rules(SHIPPED_RULES)]
     return _markdown(rows)
@@ -88,7 +89,12 @@ def filled(text: str) -> str:
 
 def _rule(rule: Rule) -> list[str]:
     kinds = f" ({', '.join(rule.kinds)})" if rule.kinds else ""
-    return [f"`{rule.name}`{kinds}", rule.after, f"`{rule.spelled()}`", rule.unscored, rule.why]
+    off = "" if rule.enabled else ", off"
+    return [f"`{rule.name}`{kinds}{off}", rule.after, f"`{rule.spelled()}`", rule.unscored, rule.why]
+
+
+def _asked(of: Column) -> str:
+    return f"; with `{of.asked}`" if of.asked else ""
 
 
 def _first_line(function: Callable[..., object]) -> str:

@@ -4,12 +4,14 @@ apart."""
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import resource
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -30,8 +32,8 @@ from stages.models.device import machine_trouble
 T = TypeVar("T")
 ATTEMPTS = 3
 _ENDED = ":ended"
-# The jobs that decode media whole; a probe reads packets and one frame.
-DECODES = {"split", "tiny", "image", "cut", "sample"}
+# The jobs that decode media for a stage; a probe reads packets and one frame.
+DECODES = {"split", "tiny", "image", "cut", "sample", "sound"}
 REPORT = pa.schema(
     [
         ("stage", pa.string()),
@@ -169,10 +171,26 @@ def _stage(chain: Chain, stage: Map, work: Work, live: pa.Table) -> tuple[pa.Tab
     before = spent()
     results = results_of(chain.out, chain.step, stage)
     live = live.select([n for n in live.column_names if n != "input"])
-    done = _measured(stage, work, results, given_to(chain.out, stage, live))
+    with overheard() as said:
+        done = _measured(stage, work, results, given_to(chain.out, stage, live))
     complete = keyed(done, inputs(live, stage.reads), live["id"], results.key)
     written = results.write(complete, live["bucket"][0].as_py())
-    return _next(live, written, results), _report(stage, live, written, before)
+    told = _report(stage, live, written, before, "\n".join(said))
+    return _next(live, written, results), told
+
+
+@contextmanager
+def overheard() -> Iterator[list[str]]:
+    """Gathers what stages warn of meanwhile."""
+    lines: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
+    logger = logging.getLogger("stages")
+    logger.addHandler(handler)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
 
 
 def _next(live: pa.Table, written: pa.Table, results: Results) -> pa.Table:
@@ -279,14 +297,15 @@ def cost(before: tuple[float, Counter[str]]) -> tuple[float, float]:
     return float(decoded), max(0.0, cpu_s - before[0])
 
 
-def _report(stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]]) -> pa.Table:
+def _report(
+    stage: Stage, live: pa.Table, written: pa.Table, before: tuple[float, Counter[str]], said: str
+) -> pa.Table:
     decoded, cpu_s = cost(before)
     length_s = pc.sum(live["duration_s"]).as_py() if "duration_s" in live.column_names else None
     unfit = pc.sum(pc.starts_with(written["error"], f"{UNFIT}:")).as_py() or 0
     bad = len(written) - written["error"].null_count - unfit
-    return report(
-        stage.name, rows=len(live), failed=bad, decodes=decoded, media_s=length_s or 0.0, cpu_s=cpu_s
-    )
+    numbers = {"rows": len(live), "failed": bad, "decodes": decoded, "cpu_s": cpu_s}
+    return report(stage.name, media_s=length_s or 0.0, said=said, **numbers)
 
 
 def report(stage: str, **numbers: Any) -> pa.Table:

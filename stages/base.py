@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
@@ -29,16 +30,18 @@ class Stage:
 
     `reads` and `writes` name columns of `manifests.columns`; the worker hands over `id` and what is read,
     nothing else, and refuses a result that lacks or adds a column. `side` columns are fetched from their own
-    files. A stage with a `section` stands in a recipe once for each table in [STEP.SECTION.NAME]; one with a
-    `home` takes its settings from that other step's section, and those in `borrows`, as (step, setting),
-    from another's: a field of that name and default, not to be set in its own section. Settings named in
-    `selects` say which rows are meant (`applies`) and change no result: they enter no fingerprint. Nor do
-    `resources`, which say how the work is done: batches, threads and engines move last bits of numbers, not
-    what is measured. Rows of equal values in the column `together` reach a worker side by side, as far as
-    an order goes. The rows that a stage makes which `spreads` are shared among the workers anew.
+    files. A stage with a `section` stands in a recipe once for each table in [STEP.SECTION.NAME], from whose
+    name and place it makes the settings `derived`; one with a `home` takes its settings from that other
+    step's section, and those in `borrows`, as (step, setting), from another's: a field of that name and
+    default, not to be set in its own section. Settings named in `selects` say which rows are meant
+    (`applies`) and change no result: they enter no fingerprint. Nor do `resources`, which say how the work is
+    done: batches, threads and engines move last bits of numbers, not what is measured. Rows of equal values
+    in the column `together` reach a worker side by side, as far as an order goes. The rows that a stage makes
+    which `spreads` are shared among the workers anew.
     """
 
     section: ClassVar[str] = ""
+    derived: ClassVar[tuple[str, ...]] = ("called",)
     home: ClassVar[str] = ""
     borrows: ClassVar[tuple[tuple[str, str], ...]] = ()
     selects: ClassVar[tuple[str, ...]] = ()
@@ -61,6 +64,11 @@ class Stage:
     def identity(self) -> dict[str, Any]:
         """What else decides the result (a model's digest, a library's version); joins the fingerprint."""
         return {}
+
+    @classmethod
+    def table(cls, called: str, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """The settings from the table [STEP.SECTION.`called`] of a recipe that lies in `folder`."""
+        return {**given, "called": called}
 
     @property
     def active(self) -> bool:

@@ -36,6 +36,7 @@ JOBS = {
     "tiny": "stages.split.tiny:store",
     "image": "stages.pack.encode:encode_image",
     "sample": "stages.caption.sample:sample_frames",
+    "sound": "stages.score.sound:store",
     "remux": "stages.pack.remux:remux",
     "landing": "stages.pack.landing:find_landing",
     "prove": "stages.pack.proof:prove",

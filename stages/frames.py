@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 Prepare = Callable[[Sequence["Image"]], "Array"]
+NO_FRAMES = "split stored no frame of this row; run split again"
 
 
 def frame_pixels(table: pa.Table, prepare: Prepare) -> Array:
@@ -28,9 +29,24 @@ def frame_pixels(table: pa.Table, prepare: Prepare) -> Array:
     made = numpy.empty(len(table), object)
     for n, frames in enumerate(table["frames"].to_pylist()):
         if not frames:
-            raise RowError("no_frames", "split stored no frame of this row; run split again")
+            raise RowError("no_frames", NO_FRAMES)
         made[n] = prepare([decoded(frame["jpeg"]) for frame in frames])
     return made
+
+
+def pictures(row: Mapping[str, Any], most: int) -> list[Array]:
+    """Up to `most` of a row's `frames`, evenly spread, as RGB uint8 (height, width, 3).
+
+    Raises RowError: `no_frames`, `bad_frame`.
+    """
+    import numpy
+
+    frames = row["frames"]
+    if not frames:
+        raise RowError("no_frames", NO_FRAMES)
+    wanted = min(most, len(frames))
+    places = [(2 * i + 1) * len(frames) // (2 * wanted) for i in range(wanted)]
+    return [numpy.asarray(decoded(frames[place]["jpeg"])) for place in places]
 
 
 def decoded(jpeg: bytes) -> Image:

@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 from manifests.errors import RowError
 
 if TYPE_CHECKING:
+    import av.audio.stream
     import av.container
     import av.video.stream
     from PIL.Image import Image
@@ -225,6 +226,16 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
         raise RowError("codec_not_allowed", "a codec that FFmpeg has no decoder for")
     if stream.codec_context.name not in CODECS.split(","):
         raise RowError("codec_not_allowed", f"{stream.codec_context.name} is not among the allowed codecs")
+    return stream
+
+
+def audio_stream(container: av.container.InputContainer) -> av.audio.stream.AudioStream:
+    """The first stream of sound. Raises RowError: `decode_error` without one, `codec_not_allowed`."""
+    stream = next(iter(container.streams.audio), None)
+    if stream is None:
+        raise RowError("decode_error", "the container holds no sound")
+    if stream.codec_context is None or stream.codec_context.name not in CODECS.split(","):
+        raise RowError("codec_not_allowed", "the codec of the sound is not among the allowed ones")
     return stream
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from manifests.errors import RecipeError, nearest
 from stages.frames import Prepare
@@ -28,6 +28,9 @@ _TWO_LABELS = {"0": "LABEL_0", "1": "LABEL_1"}
 class Classifier:
     """A checkpoint whose config.json tells its kind: timm's has `architecture`, transformers' `id2label`."""
 
+    kind: ClassVar[weights.Kind] = "classifier"
+    head: ClassVar[str] = "ForImageClassification"
+
     model: str
     label: str
     dtype: Dtype = "float32"
@@ -36,19 +39,19 @@ class Classifier:
 
     @property
     def name(self) -> str:
-        return weights.label(self.model, "classifier")
+        return weights.label(self.model, self.kind)
 
     def check(self) -> None:
         """Raises RecipeError when the folder lacks config or weights, or knows no such label."""
-        if found := weights.folder(self.model, "classifier"):
+        if found := weights.folder(self.model, self.kind):
             self._check_folder(found)
         elif weights.named(self.model)[0].count("/") != 1:
-            raise RecipeError(f"no classifier {self.model!r}: write a folder or a hub's owner/name")
+            raise RecipeError(f"no {self.kind} {self.model!r}: write a folder or a hub's owner/name")
 
     def fetch(self) -> None:
         """Download what is only named; raises RecipeError as `weights.fetch` does."""
-        if weights.folder(self.model, "classifier") is None:
-            self._check_folder(weights.fetch(self.model, "classifier"))
+        if weights.folder(self.model, self.kind) is None:
+            self._check_folder(weights.fetch(self.model, self.kind))
 
     def pictures(self) -> Prepare:
         """Opens the model's preprocessing; it makes float32 pixels (n, 3, height, width) of pictures."""
@@ -85,20 +88,20 @@ class Classifier:
 
     @property
     def _local(self) -> Path:
-        return weights.folder(self.model, "classifier") or weights.fetch(self.model, "classifier")
+        return weights.folder(self.model, self.kind) or weights.fetch(self.model, self.kind)
 
     def _check_folder(self, path: Path) -> None:
-        config = _config(path)
-        weights.check_folder(path, "classifier")
-        if _is_timm(config):
+        config = _config(path, self.kind)
+        weights.check_folder(path, self.kind)
+        if _is_timm(config) and self.kind == "classifier":
             needed = TIMM_WEIGHTS
         else:
             needed = PROCESSOR
             # Without a head of its own, transformers would give it one of random numbers.
-            if not any(name.endswith("ForImageClassification") for name in config.get("architectures") or ()):
-                raise RecipeError(f"{path} is no image classifier: architectures in {CONFIG} names none")
+            if not any(name.endswith(self.head) for name in config.get("architectures") or ()):
+                raise RecipeError(f"{path} is no image {self.kind}: architectures in {CONFIG} names none")
         if not (path / needed).is_file():
-            raise RecipeError(f"the classifier {path} lacks {needed}; copy it from its source")
+            raise RecipeError(f"the {self.kind} {path} lacks {needed}; copy it from its source")
         self._place(path)
 
     def _place(self, folder: Path) -> int:
@@ -108,14 +111,14 @@ class Classifier:
             if name == self.label:
                 return place
         hint = nearest(self.label, labels.values())
-        raise RecipeError(f"the classifier {self.name} knows no label {self.label!r}; {hint}")
+        raise RecipeError(f"the {self.kind} {self.name} knows no label {self.label!r}; {hint}")
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def _config(folder: Path, kind: weights.Kind = "classifier") -> dict[str, Any]:
     try:
         return dict(json.loads((folder / CONFIG).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        raise RecipeError(f"{folder} is no classifier: {CONFIG}: {error}") from error
+        raise RecipeError(f"{folder} is no {kind}: {CONFIG}: {error}") from error
 
 
 def _is_timm(config: dict[str, Any]) -> bool:

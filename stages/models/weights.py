@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import importlib.util
 import json
 import struct
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from manifests import files
 from manifests.errors import RecipeError
 
 # A tokenizer is that of a captioner, without its weights.
-Kind = Literal["clip", "captioner", "classifier", "tokenizer"]
+Kind = Literal["clip", "captioner", "classifier", "detector", "tokenizer"]
 EMBEDDED = "embedded"
 DEMO_PREFIX = "reelmix-demo-"
 SHIPPED = Path(__file__).parents[2] / "pipeline" / "demo" / "models"
@@ -80,6 +81,18 @@ def identity(model: str, kind: Kind = "captioner") -> str:
 def digest_of(file: Path) -> str:
     """16 hex digits of the content of one file of weights."""
     return _digest((_key(file),))
+
+
+def packaged(package: str, file: str) -> Path:
+    """A file of weights that a Python package carries; the package is not imported.
+
+    Raises RecipeError when it is not installed, or has no such file.
+    """
+    found = importlib.util.find_spec(package)
+    for folder in (found.submodule_search_locations or []) if found else []:
+        if (path := Path(folder) / file).is_file():
+            return path
+    raise RecipeError(f"the package {package} with its {file} is not installed; run make setup again")
 
 
 def check_folder(path: Path, kind: Kind = "captioner") -> dict[str, tuple[int, ...]]:

@@ -22,17 +22,13 @@ EVEN = 16
 
 
 @dataclass(frozen=True)
-class ClassifyFrames(Model):
-    """The probability of one label over the stored frames, as `class_NAME`; NAME is that of its table.
+class LabelStage(Model):
+    """What the stages share that look for one label in stored frames, one a table of the recipe.
 
-    A recipe has one table [score.classify.NAME] for each. `model` is a folder or a hub's name of a timm or
-    transformers checkpoint, `pool` says how frames make a clip. Softmax over the labels; sigmoid for a model
-    of one output or of several labels at once. Rounded to six digits. Fails rows with `no_frames`,
-    `bad_frame`. `batch` pictures go through at once, a multiple of 16.
-    Tensors: `pixels`, float32 (frames, 3, height, width) a row.
+    `called` is the NAME of the table, `model` a folder or a hub's name, `label` one of the model's own.
+    `batch` pictures go through at once, a multiple of 16.
     """
 
-    section: ClassVar[str] = "classify"
     resources = ("batch_rows", "threads", "batch")
     reads = ("frames",)
 
@@ -40,25 +36,20 @@ class ClassifyFrames(Model):
     called: str = ""
     model: str = ""
     label: str = ""
-    pool: Literal["mean", "max"] = "mean"
     dtype: Dtype = "float32"
     threads: int = 1
     batch: int = 32
 
     @property
-    def writes(self) -> tuple[str, ...]:  # type: ignore[override]  # Elsewhere a constant of the class.
-        return (f"{columns.CLASS}{self.called}",)
-
-    @property
     def name(self) -> str:
-        return f"ClassifyFrames.{self.called}"
+        return f"{type(self).__name__}.{self.called}"
 
     @property
     def model_label(self) -> str:
-        return weights.label(self.model, "classifier")
+        return self.network.name
 
     @property
-    def classifier(self) -> Classifier:
+    def network(self) -> Classifier:
         return Classifier(self.model, self.label, self.dtype, self.threads, self.batch)
 
     def settings(self) -> dict[str, Any]:
@@ -66,11 +57,11 @@ class ClassifyFrames(Model):
         return {**super().settings(), "model": self.model_label}
 
     def identity(self) -> dict[str, Any]:
-        return {"model": weights.identity(self.model, "classifier")}
+        return {"model": weights.identity(self.model, self.network.kind)}
 
     def check(self) -> None:
         """Raises RecipeError: a name that is no column, no model, a label that the model does not know."""
-        where = f"[score.classify.{self.called}]"
+        where = f"[score.{self.section}.{self.called}]"
         if not self.called.isidentifier() or not self.model or not self.label:
             raise RecipeError(f"{where} needs a name of letters and digits, a model and a label")
         for name in ("batch_rows", "threads", "batch"):
@@ -81,19 +72,38 @@ class ClassifyFrames(Model):
                 f"{where} batch is a multiple of {EVEN}, found {self.batch}: in others a picture's place "
                 f"decides the last bits of its result"
             )
-        self.classifier.check()
+        self.network.check()
 
     def fetch(self) -> None:
-        self.classifier.fetch()
+        self.network.fetch()
 
     def prepare(self) -> Callable[[pa.Table], Tensors]:
-        pictures = self.classifier.pictures()
+        pictures = self.network.pictures()
         return lambda table: {"pixels": frame_pixels(table, pictures)}
+
+
+@dataclass(frozen=True)
+class ClassifyFrames(LabelStage):
+    """The probability of one label over the stored frames, as `class_NAME`; NAME is that of its table.
+
+    A recipe has one table [score.classify.NAME] for each. `model` is a folder or a hub's name of a timm or
+    transformers checkpoint, `pool` says how frames make a clip. Softmax over the labels; sigmoid for a model
+    of one output or of several labels at once. Rounded to six digits. Fails rows with `no_frames`,
+    `bad_frame`. Tensors: `pixels`, float32 (frames, 3, height, width) a row.
+    """
+
+    section: ClassVar[str] = "classify"
+
+    pool: Literal["mean", "max"] = "mean"
+
+    @property
+    def writes(self) -> tuple[str, ...]:  # type: ignore[override]  # Elsewhere a constant of the class.
+        return (f"{columns.CLASS}{self.called}",)
 
     def forward(self) -> Callable[[Tensors], pa.Table]:
         import numpy
 
-        odds = self.classifier.open()
+        odds = self.network.open()
         (name,) = self.writes
 
         def classified(batch: Tensors) -> pa.Table:

@@ -34,11 +34,19 @@ def refused(raw: dict[str, Any]) -> str:
 def test_shipped_rules_fit_the_columns_of_their_step() -> None:
     """Every shipped rule binds to what its step has written, and says where its threshold comes from."""
     shipped = load_rules(SHIPPED)
+    shipped = override(shipped, {rule.name: {"enabled": True} for rule in shipped})
     check(following(shipped, "ingest"), ASSET)
     check(following(shipped, "split"), CLIP)
-    check(following(shipped, "score"), [*CLIP, "clip_score"])
+    check(following(shipped, "score"), [*CLIP, "clip_score", "ocr_area_share", "face_count"])
     assert len(shipped) == sum(len(following(shipped, step)) for step in ("ingest", "split", "score"))
     assert all(len(rule.why) > 40 for rule in shipped)
+
+
+def test_a_rule_on_what_is_not_computed_says_what_computes_it() -> None:
+    """Off, it asks for nothing; on, the setting that has its column computed is named."""
+    check(load_rules(entry("face_count <= 3", enabled=False)), CLIP)
+    assert "no column after split; score.faces = true has it computed" in refused(entry("face_count <= 3"))
+    assert "[score.detect.NAME] has it computed" in refused(entry("count_people <= 3"))
 
 
 def test_defaults() -> None:

@@ -18,6 +18,7 @@ from pipeline.context import Context
 from pipeline.drive import checked_recipe, held
 from pipeline.model import ModelWork
 from pipeline.progress import Log
+from pipeline.recipe import EMBEDDED
 from pipeline.steps import run_steps
 from pipeline.worker import Opener
 
@@ -44,9 +45,11 @@ class Here:
             )
 
 
-def run_here(source: Path, out: Path, *, settings: Iterable[str] = (), only: Iterable[str] = ()) -> Log:
-    """Run the default recipe in this process; returns the log with what was spent."""
-    recipe = checked_recipe(sources=[str(source)], settings=settings)
+def run_here(
+    source: Path, out: Path, *, name: str = EMBEDDED, settings: Iterable[str] = (), only: Iterable[str] = ()
+) -> Log:
+    """Run a recipe in this process; returns the log with what was spent."""
+    recipe = checked_recipe(name, sources=[str(source)], settings=settings)
     with held(out):
         log = Log(out, quiet=True)
         run_steps(Context(out, recipe, Here(), log, f"run{os.getpid()}"), tuple(only))

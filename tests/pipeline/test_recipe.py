@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from filters.rules import JUDGED, ROUTED
+from manifests import columns
 from manifests.errors import RecipeError
 from pipeline.context import JUDGES
 from pipeline.drive import checked_recipe, known_steps
@@ -237,3 +238,32 @@ def test_settings_have_ranges(setting: str, message: str) -> None:
     """What no encoder or shard can be is told at load, not after hours of work."""
     with pytest.raises(RecipeError, match=re.escape(message)):
         checked_recipe(settings=[setting])
+
+
+@pytest.mark.parametrize("name", [name for name, column in columns.COLUMNS.items() if column.asked])
+def test_what_has_a_column_computed_is_true(name: str) -> None:
+    """Without the setting that a column names nobody writes it, with it somebody does."""
+    for settings, expected in (([], 0), ([columns.column(name).asked.replace(" = ", "=")], 1)):
+        stages = checked_recipe(settings=settings).stages["score"]
+        assert expected == len([stage for stage in stages if name in stage.writes])
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked"),
+    [("little_text", 'score.ocr = "area"'), ("no_faces", "score.faces = true")],
+)
+def test_a_rule_on_what_nobody_computes_is_off_or_says_what_to_set(rule: str, asked: str) -> None:
+    """Shipped off; turned on, it names the setting; with that, it judges."""
+    assert not next(r for r in checked_recipe().rules if r.name == rule).enabled
+    on = f"filter.{rule}.enabled=true"
+    with pytest.raises(RecipeError, match=re.escape(f"no column after score; {asked} has it computed")):
+        checked_recipe(settings=[on])
+    recipe = checked_recipe(settings=[on, asked.replace(" = ", "=")])
+    assert next(r for r in recipe.rules if r.name == rule).enabled
+
+
+def test_a_threshold_of_another_detector_is_refused() -> None:
+    """What one model counts, another may not."""
+    foreign = 'filter.little_text={enabled=true, max={value=0.3, model="CRAFT"}}'
+    with pytest.raises(RecipeError, match=r"belongs to the model 'CRAFT'.*scores with 'PP-OCRv6-small'"):
+        checked_recipe(settings=[foreign, "score.ocr=area"])

@@ -1,5 +1,6 @@
 """The worker: contracts are enforced, a bad row costs itself only, and no row is lost."""
 
+import logging
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -73,6 +74,26 @@ def test_what_is_too_short_does_not_count_as_broken(tmp_path: Path) -> None:
     assert [3, 1] == [sum(int(str(r[name])) for r in told) for name in ("rows", "failed")]
     reasons = [error for _, error in results(tmp_path, Unfit()).values()]
     assert ["decode_error", "too_short", "too_short"] == sorted(map(str, reasons))
+
+
+def test_what_a_stage_warns_of_reaches_the_log(tmp_path: Path) -> None:
+    """A worker's own output reaches nobody: warnings travel with the report of the stage."""
+
+    @dataclass(frozen=True)
+    class Warns(Map):
+        reads, writes = ("codec",), ("blur",)
+
+        def open(self) -> Work:
+            log = logging.getLogger("stages.score.warns")
+
+            def none(row: Row) -> list[Row]:
+                log.warning("%s is odd", row["codec"])
+                return [{"blur": None}]
+
+            return per_row(none, self.writes)
+
+    told = work_off(tmp_path, (Warns(), Double()), assets(a="h264"))
+    assert {"Warns": "h264 is odd", "Double": ""} == {r["stage"]: r["said"] for r in told}
 
 
 def test_declared_columns_are_enforced(tmp_path: Path) -> None:

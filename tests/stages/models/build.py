@@ -125,3 +125,65 @@ def frames(counts: list[int], seed: int = 0) -> list[dict[str, Any]]:
         }
         for n, count in enumerate(counts)
     ]
+
+
+def tiny_detector(folder: Path, kind: str = "yolos") -> Path:
+    """A YOLOS (softmax, sizes by aspect) or an RT-DETR (sigmoid, 64 x 64 px) of the same labels."""
+    import torch
+
+    torch.manual_seed(0)
+    model, processor = (_yolos if kind == "yolos" else _rt_detr)()
+    with torch.no_grad():
+        for name, values in model.named_parameters():
+            if "class" in name and values.dim() > 1:
+                # Labels far apart, so that some queries find each.
+                values.normal_(0, 1.0)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+def _yolos() -> tuple[Any, Any]:
+    from transformers import YolosConfig, YolosForObjectDetection, YolosImageProcessor
+
+    config = YolosConfig(
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=64,
+        image_size=[32, 48],
+        patch_size=8,
+        num_detection_tokens=12,
+        id2label=dict(enumerate(LABELS)),
+        initializer_range=0.5,
+    )
+    size = {"shortest_edge": 32, "longest_edge": 64}
+    return YolosForObjectDetection(config), YolosImageProcessor(size=size)
+
+
+def _rt_detr() -> tuple[Any, Any]:
+    from transformers import RTDetrConfig, RTDetrForObjectDetection, RTDetrImageProcessor, RTDetrResNetConfig
+
+    backbone = RTDetrResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 16, 16, 16],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    config = RTDetrConfig(
+        backbone_config=backbone,
+        encoder_in_channels=[16, 16, 16],
+        encoder_hidden_dim=16,
+        encoder_ffn_dim=32,
+        encoder_attention_heads=2,
+        d_model=16,
+        decoder_in_channels=[16, 16, 16],
+        decoder_ffn_dim=32,
+        decoder_attention_heads=2,
+        decoder_layers=2,
+        num_queries=12,
+        num_denoising=0,
+        id2label=dict(enumerate(LABELS)),
+    )
+    return RTDetrForObjectDetection(config), RTDetrImageProcessor(size={"height": 64, "width": 64})
