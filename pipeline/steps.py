@@ -34,7 +34,9 @@ from stages.pack.plan import PlanShards
 from stages.score.aesthetic import RateAesthetics
 from stages.score.classify import ClassifyFrames
 from stages.score.embed import EmbedFrames
+from stages.score.pixels import MeasureFrames
 from stages.score.texts import ScoreCaptions, ScoreTexts
+from stages.score.wording import MeasureTexts
 from stages.split.predict import PredictBoundaries
 from stages.split.segments import CutSegments
 from stages.split.shots import SplitByModel, SplitShots
@@ -44,7 +46,7 @@ from stages.split.tiny import StoreTinyFrames
 SHAPES: dict[str, tuple[type[Stage], ...]] = {
     "ingest": (HashContent, ProbeAsset),
     "split": (CutSegments, StoreTinyFrames, PredictBoundaries, SplitShots, SplitByModel, HashFrames),
-    "score": (EmbedFrames, ScoreTexts, RateAesthetics, ClassifyFrames),
+    "score": (MeasureFrames, EmbedFrames, ScoreTexts, MeasureTexts, RateAesthetics, ClassifyFrames),
     "filter": (),
     "dedup": (FindNeighbours, MarkDuplicates),
     "caption": (CaptionClips, ScoreCaptions, ChooseText),
