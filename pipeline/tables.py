@@ -88,7 +88,8 @@ def filled(text: str) -> str:
 
 def _rule(rule: Rule) -> list[str]:
     kinds = f" ({', '.join(rule.kinds)})" if rule.kinds else ""
-    return [f"`{rule.name}`{kinds}", rule.after, f"`{rule.spelled()}`", rule.unscored, rule.why]
+    off = "" if rule.enabled else ", off"
+    return [f"`{rule.name}`{kinds}{off}", rule.after, f"`{rule.spelled()}`", rule.unscored, rule.why]
 
 
 def _first_line(function: Callable[..., object]) -> str:

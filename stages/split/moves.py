@@ -74,7 +74,8 @@ class Moves:
             self._moved_half = half
         if half == self._half:
             return
-        before, self._luma = self._luma, self._eyes.sharp(frame, FLOW_PX)
+        # OpenCV's flow refuses lines with padding between them.
+        before, self._luma = self._luma, np.ascontiguousarray(self._eyes.sharp(frame, FLOW_PX))
         flow = change = None
         if before is not None and before.shape == self._luma.shape:
             change = float(cv2.norm(before, self._luma, cv2.NORM_L1)) / before.size / 255

@@ -55,6 +55,13 @@ def test_flow_by_the_clock_of_the_container(tmp_path: Path) -> None:
     assert row["flow"] == pytest.approx(48 / DIAGONAL, rel=0.08)
 
 
+@pytest.mark.parametrize(("width", "height"), [(150, 288), (384, 66), (66, 288), (118, 126), (66, 66)])
+def test_flow_of_any_shape(tmp_path: Path, width: int, height: int) -> None:
+    """Upright, wide and small pictures, whose lines end anywhere."""
+    row = one(tmp_path / "a.mp4", (frame[:height, :width] for frame in pan(1, 48)))
+    assert row["flow"] == pytest.approx(12 / math.hypot(width, height), rel=0.25)
+
+
 def test_flow_that_cannot_be_known(tmp_path: Path) -> None:
     """Less than two looks, a picture every second, a strip of a picture, tiny pictures."""
     assert None is one(tmp_path / "a.mp4", pan(3, 12))["flow"]
