@@ -75,13 +75,14 @@ def bars(pictures: Sequence[Pixels], level: int | None = None) -> float | None:
 
     From each side in turn (top, bottom, then left and right of what is left) lines are bars while in every
     picture their pixels lie within BAR of one colour, in the mean and in each channel (ffmpeg's cropdetect,
-    but for its median over time). The colour is `level`, else the median of the side's outermost line.
+    but for its median over time). The colour is `level`, else the median of the side's outermost line. What
+    is black or plain in itself counts as well: a title on black, a sky without clouds.
     """
     import numpy
 
     if len({picture.shape for picture in pictures}) > 1:
         return None
-    every = numpy.stack(pictures)
+    every = numpy.stack(pictures).astype(numpy.int16)
     top, bottom = _ends(every, level)
     inner = every[:, top:bottom].transpose(0, 2, 1, 3)
     left, right = _ends(inner, level) if top < bottom else (0, 0)

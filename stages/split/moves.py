@@ -97,8 +97,8 @@ class Moves:
     def of_clip(self, first: int, end: int, *, still: bool = True) -> dict[str, float | None]:
         """The columns of decoded frames [first, end). `still`: whether a half second without a frame shows
         the one before, as it does where every frame was decoded."""
-        at = bisect_left(self.looks, first, key=_number)
-        steps = self.looks[at + 1 : bisect_left(self.looks, end, key=_number)]
+        at, after = (bisect_left(self.looks, n, key=lambda look: look.decoded) for n in (first, end))
+        steps = self.looks[at + 1 : after]
         flows = [look.flow for look in steps if look.flow is not None]
         changes = [look.change for look in steps if look.change is not None]
         count = steps[-1].half - self.looks[at].half if steps else 0
@@ -110,12 +110,9 @@ class Moves:
         }
 
     def _codec_motion(self, first: int, end: int) -> float | None:
-        some = [(area, length) for decoded, area, length in self.moved if first <= decoded < end]
-        return math.fsum(length for _, length in some) / math.fsum(area for area, _ in some) if some else None
-
-
-def _number(look: Look) -> int:
-    return look.decoded
+        ends = [bisect_left(self.moved, n, key=lambda one: one[0]) for n in (first, end)]
+        some = self.moved[slice(*ends)]
+        return math.fsum(one[2] for one in some) / math.fsum(one[1] for one in some) if some else None
 
 
 def jump_share(changes: list[float], count: int) -> float | None:
