@@ -86,7 +86,8 @@ class Moves:
 
     def _length(self, before: Pixels, luma: Pixels) -> float | None:
         """Mean length of the flow from one picture to the other, as share of the diagonal; None for one too
-        small."""
+        small. Dense inverse search (Kroeger et al., ECCV 2016) follows a shift of an eighth of the width;
+        beyond, it finds too little."""
         if min(luma.shape) < LEAST_PX:
             return None
         found = self._flow.calc(before, luma, np.zeros((*luma.shape, 2), np.float32))
