@@ -130,6 +130,19 @@ _ALL: list[Column] = [
         ("vfr", pa.bool_(), "", "true when the frames are not evenly spaced in time; null for an image"),
         ("frame_count", pa.int64(), "frames", "frames of the asset, or of the clip; 1 for an image"),
         ("duration_s", pa.float64(), "s", "duration of the asset, or of the clip; null for an image"),
+        (
+            "aspect",
+            pa.float64(),
+            "",
+            "width over height as a player shows them: turned, and with pixels that are not square",
+        ),
+        (
+            "bits_per_pixel",
+            pa.float64(),
+            "bits",
+            "bits of the video's packets, or of the image's file, for each pixel of each frame; null for "
+            "GIF and animated images",
+        ),
         ("source_texts", pa.list_(pa.string()), "", "distinct texts that came with the asset, sorted"),
     ),
     *_group(
@@ -164,6 +177,34 @@ _ALL: list[Column] = [
             pa.float64(),
             "0 to 1",
             "share of neighbouring frame pairs that do not differ; null with fewer than 2 frames",
+        ),
+        (
+            "flow",
+            pa.float64(),
+            "share of the diagonal",
+            "mean length of optical flow between pictures half a second apart; null with fewer than 2, or a "
+            "side under 32 px of 192",
+        ),
+        (
+            "codec_motion",
+            pa.float64(),
+            "share of the diagonal",
+            "mean length of the codec's own motion vectors, two frames a second; null without them, and "
+            "unless split.codec_vectors",
+        ),
+        (
+            "jump_share",
+            pa.float64(),
+            "0 to 1",
+            "share of all change from half second to half second that lies in the largest quarter of its "
+            "steps: 1 for a slide show; null under 8 steps, or without change",
+        ),
+        (
+            "flash_rate",
+            pa.float64(),
+            "flashes",
+            "most flashes of the whole picture's mean luma within one second (WCAG 2.3.1); null with fewer "
+            "than 2 frames",
         ),
         (
             "content_hash",
@@ -206,6 +247,62 @@ _ALL: list[Column] = [
             pa.float64(),
             "cosine",
             "clip_score of the new caption; null where there is no usable one",
+        ),
+        (
+            "dark_share",
+            pa.float64(),
+            "0 to 1",
+            "share of the stored frames' pixels below a tenth of the range of luma",
+        ),
+        ("bright_share", pa.float64(), "0 to 1", "share of them above nine tenths of the range"),
+        (
+            "contrast",
+            pa.float64(),
+            "0 to 0.5",
+            "standard deviation of luma (RMS contrast), mean over the stored frames",
+        ),
+        (
+            "sharpness",
+            pa.float64(),
+            "squared levels of 255",
+            "variance of the Laplacian of the sharpest stored frame, at its size (split.frame_px)",
+        ),
+        (
+            "letterbox_share",
+            pa.float64(),
+            "0 to 1",
+            "share of the picture that is black bars in every stored frame; null when all of it is",
+        ),
+        (
+            "border_share",
+            pa.float64(),
+            "0 to 1",
+            "the same for bars of one colour each, black or not",
+        ),
+        ("text_chars", pa.int64(), "characters", "length of best_text; null without a text"),
+        (
+            "text_language",
+            pa.string(),
+            "ISO 639",
+            "language of best_text, two letters or three; null where the model is not sure",
+        ),
+        (
+            "text_repetition",
+            pa.float64(),
+            "0 to 1",
+            "share of best_text's runs of 4 words that repeat an earlier one; null under 4 words",
+        ),
+        (
+            "text_garble",
+            pa.float64(),
+            "0 to 1",
+            "share of best_text's characters that are wrongly decoded, or none",
+        ),
+        (
+            "text_han_share",
+            pa.float64(),
+            "0 to 1",
+            "share of best_text's letters that are Han; null without letters",
         ),
     ),
     *_asked(

@@ -38,8 +38,10 @@ from stages.score.embed import EmbedFrames
 from stages.score.faces import CountFaces
 from stages.score.ocr import ReadText
 from stages.score.own import CallScorer
+from stages.score.pixels import MeasureFrames
 from stages.score.speech import HearSpeech
 from stages.score.texts import ScoreCaptions, ScoreTexts
+from stages.score.wording import MeasureTexts
 from stages.split.predict import PredictBoundaries
 from stages.split.segments import CutSegments
 from stages.split.shots import SplitByModel, SplitShots
@@ -50,7 +52,7 @@ SHAPES: dict[str, tuple[type[Stage], ...]] = {
     "ingest": (HashContent, ProbeAsset),
     "split": (CutSegments, StoreTinyFrames, PredictBoundaries, SplitShots, SplitByModel, HashFrames),
     "score": (
-        *(EmbedFrames, ScoreTexts, RateAesthetics),
+        *(MeasureFrames, EmbedFrames, ScoreTexts, MeasureTexts, RateAesthetics),
         *(ReadText, CountFaces, HearSpeech, ClassifyFrames, CountObjects),
         CallScorer,
     ),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 FACTS = (
     *("kind", "format", "codec", "audio", "width_px", "height_px", "rotation"),
-    *("fps", "vfr", "frame_count", "duration_s"),
+    *("fps", "vfr", "frame_count", "duration_s", "aspect", "bits_per_pixel"),
 )
 VIDEO_NAMES = {
     *(".mp4", ".m4v", ".mov", ".3gp", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts"),
@@ -52,6 +52,7 @@ class ProbeAsset(Map):
 
     reads = ("location", "source_uri")
     writes = FACTS
+    version = 2
 
     def open(self) -> Work:
         def probe(row: Row) -> Iterator[Row]:
@@ -95,16 +96,20 @@ def _image(location: Mapping[str, Any], limits: media.Limits) -> dict[str, Any]:
     image = media.open_image(location, limits)
     with media.decoding():
         image.load()
+        # Whether a GIF moves nobody knows before its second picture, which may be damaged.
+        alone = image.format != "GIF" and not getattr(image, "is_animated", False)
     width, height = media.upright(image).size
     shape = {"width_px": width, "height_px": height, "rotation": 0, "frame_count": 1}
-    return {"kind": "image", "format": (image.format or "").lower(), **shape}
+    bits = 8 * location["size"] / (width * height) if alone and location["size"] else None
+    more = {"aspect": width / height, "bits_per_pixel": bits}
+    return {"kind": "image", "format": (image.format or "").lower(), **shape, **more}
 
 
 def _video(location: Mapping[str, Any], limits: media.Limits, head: bytes) -> dict[str, Any]:
     """Opened twice, for the packets and for one frame: not every container can be sought to its start."""
     try:
         with media.open_video(location, limits) as container:
-            facts = _facts(container, limits)
+            facts, bytes_ = _facts(container, limits)
     except RowError as error:
         if error.reason == "not_media" and head[4:8] == b"ftyp":
             raise RowError("truncated", "the file begins as MP4, but its index (moov) is missing") from error
@@ -112,10 +117,13 @@ def _video(location: Mapping[str, Any], limits: media.Limits, head: bytes) -> di
     if facts["kind"] == "audio":
         return facts
     with media.open_video(location, limits) as container:
-        return {**facts, **_first_frame(container)}
+        facts |= _first_frame(container)
+    pixels = facts["width_px"] * facts["height_px"] * facts["frame_count"]
+    return {**facts, "bits_per_pixel": 8 * bytes_ / pixels if pixels else None}
 
 
-def _facts(container: av.container.InputContainer, limits: media.Limits) -> dict[str, Any]:
+def _facts(container: av.container.InputContainer, limits: media.Limits) -> tuple[dict[str, Any], int]:
+    """Facts by the packets, and how many bytes those of the moving picture hold."""
     known = [stream for stream in container.streams if stream.codec_context]
     names = {stream.type: stream.codec_context.codec.canonical_name for stream in reversed(known)}
     container_format = container.format.name.split(",")[0]
@@ -123,12 +131,12 @@ def _facts(container: av.container.InputContainer, limits: media.Limits) -> dict
         stream = media.video_stream(container)
     except RowError as error:
         if error.reason == "no_video_stream" and "audio" in names:
-            return {"kind": "audio", "format": container_format, "audio": names["audio"]}
+            return {"kind": "audio", "format": container_format, "audio": names["audio"]}, 0
         raise
     times = _scan(container, stream)
     _whole(container, stream, times)
     _not_too_long(times, limits)
-    return {
+    facts = {
         "kind": "video",
         "format": container_format,
         "codec": stream.codec_context.codec.canonical_name,
@@ -138,6 +146,7 @@ def _facts(container: av.container.InputContainer, limits: media.Limits) -> dict
         "frame_count": len(times.pts),
         "duration_s": times.seconds,
     }
+    return facts, times.bytes
 
 
 @dataclass
@@ -149,6 +158,7 @@ class Times:
     latest: int | None = None
     last_ticks: int = 0
     packets: int = 0
+    bytes: int = 0
     ends_s: float = 0.0
 
     @property
@@ -199,6 +209,7 @@ def _note(times: Times, packet: av.packet.Packet[Any], stream: av.video.stream.V
     if times.latest is None or packet.pts > times.latest:
         times.latest, times.last_ticks = packet.pts, packet.duration or 0
     times.pts.append(packet.pts)
+    times.bytes += packet.size
 
 
 def _whole(container: av.container.InputContainer, stream: av.video.stream.VideoStream, times: Times) -> None:
@@ -224,8 +235,11 @@ def _not_too_long(times: Times, limits: media.Limits) -> None:
 
 def _first_frame(container: av.container.InputContainer) -> dict[str, Any]:
     """Size as displayed, and the clockwise turn that leads there, to the nearest quarter."""
-    for frame in container.decode(media.video_stream(container)):
+    stream = media.video_stream(container)
+    for frame in container.decode(stream):
         rotation = -90 * round(frame.rotation / 90) % 360
         sides = (frame.width, frame.height) if rotation % 180 == 0 else (frame.height, frame.width)
-        return {"width_px": sides[0], "height_px": sides[1], "rotation": rotation}
+        aspect = float(frame.width / frame.height * (stream.sample_aspect_ratio or 1))
+        shape = {"width_px": sides[0], "height_px": sides[1], "rotation": rotation}
+        return {**shape, "aspect": aspect if rotation % 180 == 0 else 1 / aspect}
     raise RowError("decode_error", "no frame of the video stream can be decoded")

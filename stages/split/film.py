@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from stages.split import measures, pictures
 from stages.split.detect import LATE_FRAMES, Boundary
 from stages.split.effort import Frames
+from stages.split.flashes import flash_rate
 from stages.split.measures import FrameMeasures
+from stages.split.moves import Moves
 from stages.split.pictures import Picture, Reel
 from stages.split.spans import Rules, Span
 
@@ -63,6 +65,7 @@ class Film:
     shape: str
     rotation: int
     fetch: Callable[[int], Picture | None]
+    moves: Moves
     at: list[int] = field(default_factory=list)
     numbers: FrameMeasures = field(default_factory=FrameMeasures)
     reel: Reel = field(default_factory=lambda: Reel(LATE_FRAMES))
@@ -183,11 +186,19 @@ class Film:
         details = [measures.spread(picture.colour) for picture in kept]
         return {
             **self.numbers.of_clip(first, end),
+            **self._over_time(first, end),
             "detail": measures.mean(details),
             "blur": min(known) if known else None,
             "content_hash": self._content_hash(span, self.numbers.digests[first:end]),
             "frames": [self._stored(picture) for picture in kept],
         }
+
+    def _over_time(self, first: int, end: int) -> dict[str, float | None]:
+        """Measures of decoded frames [first, end) that need their times; of key frames what pairs tell."""
+        dense, pts = self.frames.effort != "keyframes", self.frames.pts
+        shown = [pts[n] for n in self.at[first:end]]
+        flashes = flash_rate(self.numbers.luma[first:end], shown, self.time_base)
+        return {**self.moves.of_clip(first, end, still=dense), "flash_rate": flashes if dense else None}
 
     def _fetched(self, span: Span) -> list[Picture]:
         """A picture of the clip's middle by a second look, where none was taken on the way."""

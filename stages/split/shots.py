@@ -32,7 +32,10 @@ THRESHOLDS: dict[str, float | None] = {
     "transnet": 0.5,
     "none": None,
 }
-MEASURES = ("luma_mean", "detail", "black_share", "blur", "motion", "freeze_share", "content_hash")
+MEASURES = (
+    *("luma_mean", "detail", "black_share", "blur", "motion", "freeze_share", "content_hash"),
+    *("flow", "codec_motion", "jump_share", "flash_rate"),
+)
 PLACE = (
     *("time_base", "start_pts", "end_pts", "start_s", "end_s"),
     *("starts_with", "ends_with", "before_s", "after_s"),
@@ -58,14 +61,15 @@ class SplitShots(Map):
     one before. `trim_s` is cut away at both ends of a shot; one longer than `max_shot_s` is divided evenly,
     or every shot into chunks of `chunk_frames` frames that share `chunk_overlap` (then frames that make no
     whole chunk are in no clip). `effort`: see `effort.Frames`; a row's own says which one it was. `frame_px`
-    is the long side of the stored frames, `blur_px` of the luma that blur is judged on. Times are
+    is the long side of the stored frames, `blur_px` of the luma that blur is judged on. `codec_vectors` has
+    the decoder hand out motion vectors, for `codec_motion`. Times are
     presentation times; a clip ends where the next frame begins, the last where its last frame ends. Fails
     rows with a word of `media.REASONS`.
     """
 
     reads: ClassVar[tuple[str, ...]] = READS
     writes = WRITES
-    version = 3
+    version = 4
 
     detector: Literal[
         "reelmix", "adaptive", "content", "histogram", "hash", "threshold", "none", "transnet"
@@ -81,6 +85,7 @@ class SplitShots(Map):
     frame_px: int = 256
     frame_quality: int = 90
     blur_px: int = 512
+    codec_vectors: bool = False
 
     def __post_init__(self) -> None:
         if THRESHOLDS[self.detector] is None and self.threshold is not None:

@@ -18,6 +18,7 @@ from stages.split.detect import LATE_FRAMES, Boundary, Detector, open_detector
 from stages.split.effort import Frames, Unskippable, possible
 from stages.split.eyes import Eyes, Glance
 from stages.split.film import Film
+from stages.split.moves import Moves
 from stages.split.pictures import Picture
 from stages.split.predict import cuts_of
 from stages.split.spans import Rules
@@ -58,6 +59,9 @@ def _through(
 ) -> Film:
     with media.open_video(asset["location"], limits) as container:
         stream = media.video_stream(container)
+        if chosen.codec_vectors:
+            context = stream.codec_context
+            context.options = {**context.options, "export_side_data": "mvs"}
         effort = "exact" if whole else possible(chosen.effort, container, stream)
         frames = Frames(container, stream, effort, asset["segment_start_pts"])
         second = SecondLook(asset["location"], limits, chosen, frames.pts)
@@ -79,7 +83,8 @@ def _film(
     rotation = asset["rotation"] or 0
     size = (context.width, context.height) if rotation % 180 == 0 else (context.height, context.width)
     rules, shape = _rules(second.chosen, base), f"{size[0]}x{size[1]}"
-    return Film(second.chosen, rules, frames, base, shape, rotation, second.picture)
+    moves = Moves(base, asset["segment_start_pts"], second.chosen.codec_vectors)
+    return Film(second.chosen, rules, frames, base, shape, rotation, second.picture, moves)
 
 
 def _rules(chosen: SplitShots, base: Fraction) -> Rules:
@@ -140,6 +145,7 @@ class Watch:
         glance, film = self.eyes.glance(media.admitted(frame, self.second.limits)), self.film
         film.at.append(n)
         film.numbers.add(glance)
+        film.moves.look(len(film.at) - 1, film.frames.pts[n], frame)
         colour = self._pictured(frame, glance)
         told, end = [*self._own.add(glance, colour), *self._by_time(n)], self.asset["segment_end_pts"]
         # Behind the segment's end nobody knows yet whose a boundary is.

@@ -12,8 +12,11 @@ from filters.rules import Rule, check, following, load_rules, override
 from manifests.errors import RecipeError
 
 SHIPPED = Path(module.__file__).with_name("rules.toml")
-ASSET = ["id", "kind", "width_px", "height_px", "duration_s", "size_bytes"]
+ASSET = ["id", "kind", "width_px", "height_px", "duration_s", "size_bytes", "aspect"]
 CLIP = [*ASSET, "fps", "black_share", "detail", "blur", "freeze_share", "motion", "luma_mean", "source_texts"]
+CLIP += ["flow", "codec_motion", "jump_share", "flash_rate"]
+ASKED = ("ocr_area_share", "face_count")
+TEXT = ["text_garble", "text_repetition", "text_chars", "text_language"]
 
 
 def entry(keep: str = "black_share <= $max", **more: Any) -> dict[str, Any]:
@@ -32,12 +35,12 @@ def refused(raw: dict[str, Any]) -> str:
 
 
 def test_shipped_rules_fit_the_columns_of_their_step() -> None:
-    """Every shipped rule binds to what its step has written, and says where its threshold comes from."""
-    shipped = load_rules(SHIPPED)
-    shipped = override(shipped, {rule.name: {"enabled": True} for rule in shipped})
+    """Every shipped rule, also one that is off, binds to what its step has written, and says where its
+    threshold comes from."""
+    shipped = [rule.model_copy(update={"enabled": True}) for rule in load_rules(SHIPPED)]
     check(following(shipped, "ingest"), ASSET)
     check(following(shipped, "split"), CLIP)
-    check(following(shipped, "score"), [*CLIP, "clip_score", "ocr_area_share", "face_count"])
+    check(following(shipped, "score"), [*CLIP, *TEXT, "clip_score", "letterbox_share", *ASKED])
     assert len(shipped) == sum(len(following(shipped, step)) for step in ("ingest", "split", "score"))
     assert all(len(rule.why) > 40 for rule in shipped)
 

@@ -292,3 +292,56 @@ def test_a_large_file_has_more_time(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ]
     ProbeAsset().open()(columns.table(rows, ["id", "location", "source_uri"]))
     assert [60.0, 5060.0] == given
+
+
+def drawn(path: Path, codec: str, *, shape: Fraction = Fraction(1), turn: int = 0) -> Path:
+    """Five empty frames of 64 x 48; `shape` is that of a pixel."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = shape
+        stream.set_display_rotation(turn)
+        for _ in range(5):
+            container.mux(stream.encode(av.VideoFrame(64, 48, "yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_bits_per_pixel_by_hand(tmp_path: Path) -> None:
+    """Raw 4:2:0 has 12; an image 8 for each byte of its file: 54 of a BMP's header and 3 a pixel."""
+    drawn(tmp_path / "a.mkv", "rawvideo")
+    Image.new("RGB", (40, 30)).save(tmp_path / "b.bmp")
+    rows = [
+        {
+            "id": path.name,
+            "location": {"path": str(path), "offset": None, "size": path.stat().st_size},
+            "source_uri": path.name,
+        }
+        for path in sorted(tmp_path.iterdir())
+    ]
+    found = ProbeAsset().open()(columns.table(rows, ["id", "location", "source_uri"])).to_pylist()
+    assert [12.0, 24 + 54 * 8 / 1200] == [row["bits_per_pixel"] for row in found]
+
+
+@pytest.mark.parametrize(("name", "frames"), [("a.gif", 1), ("b.gif", 3), ("c.webp", 3), ("d.png", 3)])
+def test_bits_of_several_pictures_say_nothing_of_one(tmp_path: Path, name: str, frames: int) -> None:
+    """An animated image is a file of many frames, of which one is taken; of GIF it is not looked up."""
+    first, *more = [Image.new("RGB", (40, 30), (90 * n, 0, 0)) for n in range(frames)]
+    first.save(tmp_path / name, save_all=True, append_images=more)
+    (row,) = probe(tmp_path / name)
+    assert (40 / 30, None, None) == (row["aspect"], row["bits_per_pixel"], row["error"])
+
+
+@pytest.mark.parametrize(
+    ("shape", "turn", "expected"),
+    [
+        (Fraction(1), 0, 64 / 48),
+        (Fraction(1), 90, 48 / 64),
+        (Fraction(4, 3), 0, 16 / 9),
+        (Fraction(4, 3), 90, 9 / 16),
+    ],
+)
+def test_aspect_as_displayed(tmp_path: Path, shape: Fraction, turn: int, expected: float) -> None:
+    """Turned, and with pixels that are wider than high: 64 x 48 of 4:3 are shown as 16:9."""
+    (row,) = probe(drawn(tmp_path / "a.mov", "libx264", shape=shape, turn=turn))
+    assert row["aspect"] == pytest.approx(expected)

@@ -127,6 +127,23 @@ def test_segment_by_segment_is_the_whole(long: Path) -> None:
         assert all(other["start_pts"] <= f["pts"] < other["end_pts"] for f in other["frames"])
 
 
+def test_segments_measure_movement_alike(tmp_path: Path) -> None:
+    """Also where a segment begins within a half second: flow, vectors, jumps and flashes of the same
+    frames."""
+    shots = [40, 70, 75, 65, 60, 80, 90]
+    numbers = [n for n, length in enumerate(shots) for _ in range(length)]
+    large = (np.tile(picture, (3, 3, 1))[:256, :256] for picture in scenes(numbers))
+    options = {"bf": "2", "g": "25", "sc_threshold": "0", "preset": "veryfast"}
+    path = encoded(tmp_path / "a.mkv", large, rate=3, **options)
+    whole = split_here(path, codec_vectors=True)
+    parts = piecewise(path, pieces := cut(path), codec_vectors=True)
+    assert all(piece["segment_start_pts"] % 500 for piece in pieces[1:])
+    assert places(whole) == places(parts)
+    for name in ("flow", "codec_motion", "jump_share", "flash_rate"):
+        assert [clip[name] for clip in whole] == [clip[name] for clip in parts]
+        assert None not in {clip[name] for clip in whole}
+
+
 @pytest.mark.parametrize(("name", "seed"), [("a.mp4", 2), ("a.mkv", 3)])
 def test_no_frame_is_lost_or_doubled(tmp_path: Path, seed: int, name: str) -> None:
     """Whatever is cut where: the clips of all segments lie one behind the other."""

@@ -13,6 +13,7 @@ from stages.split.detect import Boundary
 from stages.split.effort import Frames
 from stages.split.film import Film
 from stages.split.measures import FrameMeasures
+from stages.split.moves import Moves
 from stages.split.shots import SplitShots
 from stages.split.spans import Rules
 
@@ -29,7 +30,7 @@ def film_of(times: Sequence[int], by: Rules) -> Film:
     frames = Frames(cast(Any, None), cast(Any, None), pts=list(pts), end_pts=end, decoded=len(pts))
     seen = FrameMeasures(*([0.5] * len(pts) for _ in range(3)), [b""] * len(pts))  # type: ignore[arg-type]
     at = list(range(len(pts)))
-    return Film(SplitShots(), by, frames, Fraction(1), "8x6", 0, lambda n: None, at, seen)
+    return Film(SplitShots(), by, frames, Fraction(1), "8x6", 0, lambda n: None, Moves(Fraction(1)), at, seen)
 
 
 def clipped(boundaries: Sequence[Boundary], times: Sequence[int], by: Rules) -> list[dict[str, Any]]:
