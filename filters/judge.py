@@ -66,7 +66,8 @@ def effect(rows: pa.Table, rules: Iterable[Rule]) -> pa.Table:
     """What each enabled rule takes from the live rows among these, in order; one row a rule.
 
     `alone`: it would take this many were it the only rule; `only`: these no other rule takes; `here`: these
-    it takes at its place, after the rules before it. The sum of `here` is the number of verdicts of `judge`.
+    it takes at its place, after the rules before it. Of rules that reject, the sum of `here` is the number of
+    verdicts of `judge`.
     """
     active = _active(rules)
     if not active:

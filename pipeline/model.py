@@ -40,7 +40,7 @@ from stages.media import Limits
 
 # What travels beside the tensors: a row's id, the digest of what was read of it, its bucket, what its
 # preparation cost, and with the first row of an order how many others of it could not be prepared.
-BESIDE = ("id", "input", "bucket", "decodes", "cpu_s", "unprepared")
+BESIDE = ("id", "input", "bucket", "decodes", "cpu_s", "media_s", "unprepared")
 
 T = TypeVar("T")
 
@@ -82,12 +82,16 @@ class ModelWork:
         decodes, cpu_s = cost(before)
         tensors = {name: np.concatenate([part[name] for part in made]) for name in made[0]}
         ids = tensors["id"].tolist()
+        known = "duration_s" in rows.column_names
+        seconds = rows["duration_s"].to_pylist() if known else [0.0] * len(rows)
+        lengths = dict(zip(rows["id"].to_pylist(), seconds, strict=True))
         return {
             **tensors,
             "input": _words([beside[i][0] for i in ids]),
             "bucket": _words([beside[i][1] for i in ids]),
             "decodes": np.full(len(ids), decodes / len(ids)),
             "cpu_s": np.full(len(ids), cpu_s / len(ids)),
+            "media_s": np.array([lengths[i] or 0.0 for i in ids]),
             "unprepared": np.array([len(errors)] + [0] * (len(ids) - 1)),
         }
 
@@ -143,6 +147,7 @@ class ModelWork:
             "rows": len(table) + unprepared,
             "failed": len(table) - table["error"].null_count + unprepared,
             "decodes": decodes,
+            "media_s": float(batch["media_s"].sum()),
             "cpu_s": own_s + prepare_s,
         }
         return report(self.name, model_calls=1, said=said, **numbers)

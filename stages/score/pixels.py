@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
-from manifests.errors import RowError
 from stages.base import Map, Row, Work, per_row
+from stages.frames import pictures
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,32 +44,30 @@ class MeasureFrames(Map):
 
     def open(self) -> Work:
         def look(row: Row) -> Iterable[Row]:
-            if not row["frames"]:
-                raise RowError("no_frames", "split stored no frame of this row; run split again")
-            return [of_pictures([_picture(frame["jpeg"]) for frame in row["frames"]])]
+            return [of_pictures(pictures(row, len(row["frames"] or ())))]
 
         return per_row(look, self.writes)
 
 
-def of_pictures(pictures: Sequence[Pixels]) -> dict[str, float | None]:
-    """The columns of MeasureFrames of BGR pictures, uint8 (height, width, 3)."""
+def of_pictures(seen: Sequence[Pixels]) -> dict[str, float | None]:
+    """The columns of MeasureFrames of RGB pictures, uint8 (height, width, 3)."""
     import cv2
     import numpy
 
-    if any(min(picture.shape[:2]) < LEAST_PX for picture in pictures):
+    if any(min(picture.shape[:2]) < LEAST_PX for picture in seen):
         return dict.fromkeys(MeasureFrames.writes)
-    lumas = [cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) for picture in pictures]
+    lumas = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in seen]
     return {
         "dark_share": float(numpy.mean([(luma < DARK).mean() for luma in lumas])),
         "bright_share": float(numpy.mean([(luma > BRIGHT).mean() for luma in lumas])),
         "contrast": float(numpy.mean([luma.std() for luma in lumas])) / 255,
         "sharpness": max(float(cv2.Laplacian(luma, cv2.CV_64F).var()) for luma in lumas),
         "letterbox_share": bars([luma[..., None] for luma in lumas], 0),
-        "border_share": bars(pictures),
+        "border_share": bars(seen),
     }
 
 
-def bars(pictures: Sequence[Pixels], level: int | None = None) -> float | None:
+def bars(seen: Sequence[Pixels], level: int | None = None) -> float | None:
     """The share of the picture outside the lines that show something in any of the pictures; None when no
     line does, or when the pictures differ in size.
 
@@ -80,9 +78,9 @@ def bars(pictures: Sequence[Pixels], level: int | None = None) -> float | None:
     """
     import numpy
 
-    if len({picture.shape for picture in pictures}) > 1:
+    if len({picture.shape for picture in seen}) > 1:
         return None
-    every = numpy.stack(pictures).astype(numpy.int16)
+    every = numpy.stack(seen).astype(numpy.int16)
     top, bottom = _ends(every, level)
     inner = every[:, top:bottom].transpose(0, 2, 1, 3)
     left, right = _ends(inner, level) if top < bottom else (0, 0)
@@ -106,14 +104,3 @@ def _bar_lines(every: Pixels, level: int | None) -> int:
         if (numpy.abs(every[:, n] - colour).mean(1) > BAR).any():
             return n
     return int(every.shape[1])
-
-
-def _picture(jpeg: bytes) -> Pixels:
-    """A stored frame as BGR; raises RowError `bad_frame`."""
-    import cv2
-    import numpy
-
-    pixels = cv2.imdecode(numpy.frombuffer(jpeg, numpy.uint8), cv2.IMREAD_COLOR) if jpeg else None
-    if pixels is None:
-        raise RowError("bad_frame", f"a stored frame of {len(jpeg)} bytes is no picture; run split again")
-    return numpy.asarray(pixels)
