@@ -85,13 +85,13 @@ def committed(out: Path, rows: int) -> None:
 
 def recipe(path: Path) -> None:
     """Ten rules: five that ship, five of this bench's own."""
-    lines = ["[filter.aligned]\nenabled = false\n"]
+    off = ("aligned", "readable", "not_repetitive")
+    lines = [f"[filter.{name}]\nenabled = false\n" for name in off]
     for name, (keep, parameter, value) in RULES.items():
+        after = "score" if name == "fits" else "split"
         lines.append(
-            f'[filter.{name}]\nafter = "split"\nkeep = "{keep}"\n{parameter} = {value}\n'
-            f'why = "a bench"\nunscored = "keep"\n'.replace(
-                '"split"', '"score"' if name == "fits" else '"split"'
-            )
+            f'[filter.{name}]\nafter = "{after}"\nkeep = "{keep}"\n{parameter} = {value}\n'
+            f'why = "a bench"\nunscored = "keep"\n'
         )
     path.write_text("\n".join(lines))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from filters.expressions import only, parse, walk, written
 from filters.rules import Parameter, Rule
+from manifests import columns
 from manifests.errors import RecipeError, nearest
 
 Side = Literal["min", "max"]
@@ -117,6 +118,18 @@ def thresholds(rule: Rule, corpus: str | None = None) -> list[Threshold]:
     corpora = {name for parameter in rule.parameters for name, _ in parameter.by_corpus or ()}
     asked = [corpus] if corpus is not None else sorted(corpora) or [""]
     return list(dict.fromkeys(one for name in asked for one in _at(rule, name)))
+
+
+def check_ranges(rules: Iterable[Rule]) -> None:
+    """Raises RecipeError for a threshold outside the range of its column: a percentage of a share, say."""
+    for rule in rules:
+        for one in thresholds(rule) if rule.enabled else ():
+            least, most = columns.column(one.column).range
+            if not least <= one.value <= most:
+                raise RecipeError(
+                    f"[filter.{rule.name}] keep compares {one.column} with {one.value:g}, but it is from "
+                    f"{least:g} to {most:g}; write a number on that scale, or enabled = false"
+                )
 
 
 def _at(rule: Rule, corpus: str) -> Iterator[Threshold]:

@@ -179,7 +179,8 @@ def override(rules: Iterable[Rule], changes: Mapping[str, Any]) -> tuple[Rule, .
     """The rules with changes: `{"not_black": {"max": 0.5}}`, or `{"not_black.max": 0.5}` for one value.
 
     A rule keeps its place and what is not named; a new rule comes last. A changed value keeps its model and
-    scale and loses its origin. Raises RecipeError as `load_rules`, and for a value of another type.
+    scale and loses its origin. Raises RecipeError as `load_rules`, and for a value of another type or on
+    another scale.
     """
     raw = {rule.name: _entry(rule) for rule in rules}
     for name, change in _nested(changes).items():
@@ -327,12 +328,23 @@ def _changed(name: str, rules: Mapping[str, Any], change: Mapping[str, Any]) -> 
 
 
 def _replaced(name: str, old: Any, new: Any) -> Any:
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        _refuse_scale(name, old.get("scale"), new.get("scale"))
     if not isinstance(old, Mapping) or isinstance(new, Mapping):
         return new
     sort = _sort(old.get("value", 0.0))
     if sort != _sort(new):
         raise RecipeError(f"[filter] {name} is {sort}, found {new!r}; write such a value")
     return {key: value for key, value in old.items() if key in ("model", "scale")} | {"value": new}
+
+
+def _refuse_scale(name: str, old: Any, new: Any) -> None:
+    """A number on another scale says nothing here; one without a word of its scale is taken for ours."""
+    if old is not None and new not in (None, old):
+        raise RecipeError(
+            f"[filter] {name} is on the scale {old!r}, found a threshold on {new!r}; give a number on the "
+            f"first, and that scale or none"
+        )
 
 
 def _sort(value: Any) -> str:

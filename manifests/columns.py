@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -44,6 +45,14 @@ class Column:
     side: bool = False
     resource: bool = False
     asked: str = ""
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """The least and the greatest value that the unit allows."""
+        if self.unit == "cosine":
+            return -1.0, 1.0
+        least, to, most = self.unit.partition(" to ")
+        return (float(least), float(most)) if to else (-math.inf, math.inf)
 
 
 def _group(group: Group, *rows: tuple[str, pa.DataType, str, str]) -> list[Column]:

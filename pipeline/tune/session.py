@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.handles import Handle, handle_of, handles
+from filters.handles import Handle, check_ranges, handle_of, handles
 from filters.rules import Rule, override
 from filters.trial import Mask, Trial, rejecting
 from manifests.errors import RecipeError, nearest
@@ -78,7 +78,9 @@ class Session:
             for key in change:
                 if key not in ("enabled", *parameters):
                     raise RecipeError(f"{name} has no threshold {key!r}; {nearest(key, parameters)}")
-        return override(self.saved, changes)
+        rules = override(self.saved, changes)
+        check_ranges(rules)
+        return rules
 
     def start(self) -> Json:
         """What does not change while people tune: rules, measures, corpora, rates."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from filters.handles import Handle, Threshold, handle_of, handles, thresholds
+from filters.handles import Handle, Threshold, check_ranges, handle_of, handles, thresholds
 from filters.rules import Rule, load_rules
 from manifests.errors import RecipeError
 
@@ -111,3 +111,24 @@ def test_thresholds_of_shares() -> None:
     assert [Threshold("clip_score", ">=", 0.3)] == thresholds(shared, "b")
     assert [0.2, 0.3] == [one.value for one in thresholds(shared)]
     assert [] == thresholds(shared, "c")
+
+
+@pytest.mark.parametrize(
+    ("keep", "value"),
+    [
+        ("blur <= $t", 69),
+        ("blur <= $t", -0.1),
+        ("clip_score >= $t", 24.0),
+        ("black_share between 0 and $t", 90),
+    ],
+)
+def test_a_number_that_its_column_cannot_reach_is_refused(keep: str, value: float) -> None:
+    """A percentage of what is a share, or a logit of what is a cosine, is another scale."""
+    with pytest.raises(RecipeError, match=r"it is from -?[01] to 1; write a number on that scale"):
+        check_ranges([rule(keep, t=value)])
+    check_ranges([rule(keep, t=value, enabled=False)])
+
+
+def test_numbers_within_and_of_no_range_pass() -> None:
+    """The ends belong to a range; seconds have none."""
+    check_ranges([rule("blur <= $t", t=1), rule("clip_score >= $t", t=-1.0), rule("duration_s <= $t", t=1e6)])

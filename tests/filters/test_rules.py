@@ -193,3 +193,15 @@ def test_following_takes_enabled_rules_of_one_step() -> None:
     """Only rules that are switched on judge, each after its own step."""
     early, off, late = one(after="ingest"), one(enabled=False), one()
     assert (late,) == following([early, off, late], "split")
+
+
+def test_a_threshold_on_another_scale_is_refused() -> None:
+    """The scale that a rule ships with is what its number means; without a word of scale it is that one."""
+    rules = load_rules(
+        {"soft": {"keep": "blur <= $max", "why": "x", "max": {"value": 0.5, "scale": "0 to 1"}}}
+    )
+    assert 0.4 == override(rules, {"soft": {"max": {"value": 0.4}}})[0].parameters[0].value
+    with pytest.raises(
+        RecipeError, match=r"soft\.max is on the scale '0 to 1', found a threshold on 'percent'"
+    ):
+        override(rules, {"soft": {"max": {"value": 40, "scale": "percent"}}})

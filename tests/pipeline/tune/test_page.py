@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 
 from manifests.manifest import Manifest
+from pipeline.report import write_report
 from pipeline.tune.app import app
 from pipeline.tune.serve import bound
 from pipeline.tune.terminal import desk
@@ -213,11 +214,15 @@ def test_text_from_data_stays_text(browser: Any, tmp_path: Path) -> None:
         exported = page.evaluate("ask('export').then((told) => told.html)")
         assert page.evaluate("window.hacked === undefined")
     (tmp_path / "page.html").write_text(exported)
-    page = browser.new_page()
-    page.goto((tmp_path / "page.html").as_uri())
-    page.wait_for_selector("#panel .card")
-    assert page.evaluate("window.hacked === undefined")
-    page.close()
+    write_report(out, tmp_path / "report.html")
+    for name, shown in (("page.html", "#panel .card"), ("report.html", "img")):
+        page, asked = browser.new_page(), list[str]()
+        page.on("request", lambda request, seen=asked: seen.append(request.url))
+        page.goto((tmp_path / name).as_uri())
+        page.wait_for_selector(shown)
+        assert page.evaluate("window.hacked === undefined")
+        assert [] == [url for url in asked if not url.startswith(("file:", "data:"))]
+        page.close()
 
 
 def test_an_exported_page_needs_no_server(browser: Any, finished: Path, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from stages.mix.tokens import VisualRule
 
 NAMES = [
     *("id", "asset_id", "source_uri", "corpus", "kind", "width_px", "height_px", "duration_s", "frame_count"),
-    *("black_share", "detail", "freeze_share", "blur", "clip_score", "source_texts", "location"),
+    *("black_share", "detail", "freeze_share", "blur", "clip_score", "text_garble", "text_repetition"),
+    *("source_texts", "location"),
 ]
 
 
@@ -111,7 +112,8 @@ def test_only_routed_clips_cost_a_caption_where_the_recipe_says_so(tmp_path: Pat
     assert 3 == session(tmp_path / "a", rows).what_if({})["captions"]["rows"]
     made = session(tmp_path / "b", rows, "caption.caption_rows=recaption")
     assert 2 == made.what_if({})["captions"]["rows"]
-    assert [{"rule": "aligned", "rows": 1}] == made.what_if({})["routed"]
+    routed = {one["rule"]: one["rows"] for one in made.what_if({})["routed"]}
+    assert {"aligned": 1, "readable": 0, "not_repetitive": 0} == routed
 
 
 def test_equal_distances_are_ordered_by_id(tmp_path: Path) -> None:
