@@ -33,9 +33,9 @@ from stages.pack.cut import CutMedia
 from stages.pack.plan import PlanShards
 from stages.score.aesthetic import RateAesthetics
 from stages.score.classify import ClassifyFrames
-from stages.score.detect import CountObjects
 from stages.score.embed import EmbedFrames
 from stages.score.faces import CountFaces
+from stages.score.objects import CountObjects
 from stages.score.ocr import ReadText
 from stages.score.own import CallScorer
 from stages.score.pixels import MeasureFrames

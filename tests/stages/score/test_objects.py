@@ -9,7 +9,7 @@ import pytest
 from manifests.errors import RecipeError, RowError
 from pipeline.recipe import load
 from pipeline.steps import SHAPES
-from stages.score.detect import CountObjects
+from stages.score.objects import CountObjects
 from tests.stages.models.build import pictures, tiny_detector
 from tests.stages.score.pictures import rows
 from tests.stages.score.work import done
