@@ -115,10 +115,12 @@ def to_goal(values: Values, good: Mask, goal: Goal, target: float, side: Side) -
 
 def curve(values: Values, good: Mask, side: Side) -> list[tuple[float, float, float]]:
     """(threshold, precision, recall) at each distinct value, from the one that keeps least on."""
+    if not len(values):
+        return []
     order = np.argsort(-values if side == "min" else values, kind="stable")
     ordered, hits = values[order], np.cumsum(good[order])
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
-    total = max(int(hits[-1]), 1) if len(hits) else 1
+    total = max(int(hits[-1]), 1)
     return [(float(ordered[n]), float(hits[n] / (n + 1)), float(hits[n] / total)) for n in last]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ _BOUNDS: dict[str, tuple[Side, bool]] = {
     "COMPARE_LESSTHANOREQUALTO": ("max", False),
     "COMPARE_LESSTHAN": ("max", True),
 }
+_SENSES: dict[Side, str] = {"min": ">", "max": "<"}
 _MIRRORED: dict[Side, Side] = {"min": "max", "max": "min"}
 
 
@@ -39,6 +41,17 @@ class Handle:
     @property
     def name(self) -> str:
         return f"{self.rule}.{self.parameter}"
+
+    @property
+    def sense(self) -> str:
+        """How the axis compares with the threshold in a row that stays: >=, >, <= or <."""
+        return _SENSES[self.side] + ("" if self.strict else "=")
+
+    def met_from(self, value: float) -> float:
+        """The threshold that a row of this value just meets."""
+        if not self.strict:
+            return value
+        return math.nextafter(value, -math.inf if self.side == "min" else math.inf)
 
 
 def handles(rule: Rule) -> tuple[Handle, ...]:
@@ -134,12 +147,23 @@ def check_ranges(rules: Iterable[Rule]) -> None:
 
 def _at(rule: Rule, corpus: str) -> Iterator[Threshold]:
     values = {parameter.name: _number(parameter, corpus) for parameter in rule.parameters}
-    for node in _conditions(only(rule.keep), ("CONJUNCTION_AND", "CONJUNCTION_OR")):
+    for column, sense, bound in _columns_bounded(rule.keep):
+        value = values[bound] if isinstance(bound, str) else bound
+        if value is not None:
+            yield Threshold(column, sense, value)
+
+
+@lru_cache(maxsize=1024)
+def _columns_bounded(keep: str) -> tuple[tuple[str, str, str | float], ...]:
+    """(column, sense, parameter or number) of each comparison of a column alone."""
+    found = list[tuple[str, str, str | float]]()
+    names = {f'"{name}"': name for name in parse(keep).columns} | {name: name for name in parse(keep).columns}
+    for node in _conditions(only(keep), ("CONJUNCTION_AND", "CONJUNCTION_OR")):
         for bound, side, strict, text in _compared(node):
-            value = values[bound["identifier"]] if "identifier" in bound else _constant(written(bound))
-            if value is not None and text.strip('"') in rule.expression.columns:
-                sense = {"min": ">", "max": "<"}[side] + ("" if strict else "=")
-                yield Threshold(text.strip('"'), sense, value)
+            value = bound["identifier"] if "identifier" in bound else _constant(written(bound))
+            if value is not None and text in names:
+                found.append((names[text], _SENSES[side] + ("" if strict else "="), value))
+    return tuple(found)
 
 
 def _number(parameter: Parameter, corpus: str) -> float | None:

@@ -329,7 +329,7 @@ def _changed(name: str, rules: Mapping[str, Any], change: Mapping[str, Any]) -> 
 
 def _replaced(name: str, old: Any, new: Any) -> Any:
     if isinstance(old, Mapping) and isinstance(new, Mapping):
-        _refuse_scale(name, old.get("scale"), new.get("scale"))
+        _refuse_scale(name, old, new)
     if not isinstance(old, Mapping) or isinstance(new, Mapping):
         return new
     sort = _sort(old.get("value", 0.0))
@@ -338,12 +338,13 @@ def _replaced(name: str, old: Any, new: Any) -> Any:
     return {key: value for key, value in old.items() if key in ("model", "scale")} | {"value": new}
 
 
-def _refuse_scale(name: str, old: Any, new: Any) -> None:
-    """A number on another scale says nothing here; one without a word of its scale is taken for ours."""
-    if old is not None and new not in (None, old):
+def _refuse_scale(name: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> None:
+    """A number on another scale says nothing here; one without a word of its scale is taken for ours, and
+    that of another model is refused by its model."""
+    if new.get("model") in (None, old.get("model")) and new.get("scale") not in (None, old.get("scale")):
         raise RecipeError(
-            f"[filter] {name} is on the scale {old!r}, found a threshold on {new!r}; give a number on the "
-            f"first, and that scale or none"
+            f"[filter] {name} is on the scale {old.get('scale')!r}, found a threshold on {new['scale']!r}; "
+            f"give a number on the first, and that scale or none"
         )
 
 

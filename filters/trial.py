@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from filters.handles import Handle
 from filters.judge import KEPT, axis, outcomes
@@ -59,12 +60,37 @@ class Trial:
         """Which rows no enabled rule rejects."""
         return ~_any(self.fails(rejecting(rules)), self.count)
 
-    def axis(self, handle: Handle) -> Values:
-        """What a threshold bounds, of each row; NaN where it is unknown."""
+    def meant(self, rule: Rule) -> Mask:
+        """Which rows are of the kinds that a rule judges."""
+        if not rule.kinds:
+            return np.ones(self.count, bool)
+        kinds = pc.is_in(self.read(["kind"])["kind"], value_set=pa.array(rule.kinds))
+        found: Mask = kinds.to_numpy().astype(bool)
+        return found
+
+    def axis(self, rule: Rule, handle: Handle) -> Values:
+        """What a threshold bounds, of each row; NaN where it is unknown, and for rows of other kinds."""
         if handle.axis not in self._axes:
             found = axis(self.read(list(handle.columns)), handle.axis)
             self._axes[handle.axis] = found.to_numpy(zero_copy_only=False)
-        return self._axes[handle.axis]
+        return np.where(self.meant(rule), self._axes[handle.axis], np.nan)
+
+    def margin(self, rule: Rule, handle: Handle) -> Values:
+        """How far each row is on the right side of the threshold, below 0 beyond it; of a share, of that of
+        its corpus. NaN where it is unknown."""
+        (settled,) = self.settled([rule])
+        parameter = next(p for p in settled.parameters if p.name == handle.parameter)
+        at: Any = parameter.plain()
+        if parameter.share is not None:
+            known = pa.table(
+                [[c for c, _ in parameter.by_corpus or ()], [v for _, v in parameter.by_corpus or ()]],
+                schema=pa.schema([("corpus", pa.string()), ("at", pa.float64())]),
+            )
+            places = pc.index_in(self.read(["corpus"])["corpus"], value_set=known["corpus"].combine_chunks())
+            at = known["at"].take(places).to_numpy()
+        values = self.axis(rule, handle)
+        found: Values = values - at if handle.side == "min" else at - values
+        return found
 
     def totals(self, mask: Mask) -> dict[str, float]:
         """The number of rows under a mask, and the sum of each weight."""
@@ -101,19 +127,39 @@ class Trial:
         """Which rows all enabled rules but one keep."""
         return self.kept(rule for rule in rules if rule.name != but)
 
-    def sweep(self, rules: Iterable[Rule], name: str, values: Iterable[Any]) -> list[dict[str, Any]]:
-        """What is kept with each value of one threshold, `RULE.PARAMETER`, all else as it is: the value,
-        `kept` (totals), and `taken`, the rows that this rule alone takes from what the others keep."""
+    def sweep(self, rules: Iterable[Rule], name: str, values: Iterable[float]) -> list[dict[str, Any]]:
+        """What each value of one threshold, `RULE.PARAMETER`, would do, all else as it is: the value (of a
+        share, the share), `kept` (totals), `taken`, the rows that only this rule takes, `routed`, those of
+        the kept that it sends to be captioned, and `gained` and `lost` against the rules as they are."""
         rules = tuple(rules)
-        rule, _, parameter = name.partition(".")
-        others = self.others(rules, rule)
-        many, told = int(others.sum()), list[dict[str, Any]]()
+        rule = next(rule for rule in rules if rule.name == name.partition(".")[0])
+        others, before = self.others(rules, rule.name), self.kept(rules)
+        told = list[dict[str, Any]]()
         for value in values:
-            (changed,) = (r for r in override(rules, {rule: {parameter: value}}) if r.name == rule)
+            (changed,) = override((rule,), {rule.name: {name.partition(".")[2]: _spelled(rule, name, value)}})
             (fails,) = self.fails([changed])
-            kept = self.totals(others & ~fails)
-            told.append({"value": value, "kept": kept, "taken": many - int(kept["rows"])})
+            takes = fails & others if rejecting([rule]) else np.zeros(self.count, bool)
+            kept = others & ~takes
+            routes = rule.enabled and rule.otherwise == "recaption"
+            told.append(
+                {
+                    "value": value,
+                    "kept": self.totals(kept),
+                    "taken": int(takes.sum()),
+                    "routed": int((kept & fails).sum()) if routes else 0,
+                    "gained": int((kept & ~before).sum()),
+                    "lost": int((before & ~kept).sum()),
+                }
+            )
         return told
+
+
+def _spelled(rule: Rule, name: str, value: float) -> Any:
+    """A threshold that is a share stays one."""
+    parameter = next(p for p in rule.parameters if p.name == name.partition(".")[2])
+    if parameter.share is None:
+        return value
+    return {"bottom" if parameter.top is None else "top": value}
 
 
 def rejecting(rules: Iterable[Rule]) -> list[Rule]:

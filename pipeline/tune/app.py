@@ -30,6 +30,8 @@ from pipeline.tune.votes import Votes
 
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
 CHUNK_BYTES = 1 << 18
+# Of the two ends of a range; files are shorter.
+MOST_DIGITS = 40
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -148,7 +150,7 @@ def _answered(desk: Desk, answer: Answer, body: dict[str, Any]) -> Response:
     try:
         with desk.lock:
             return _json(answer(desk, body))
-    except (RecipeError, KeyError, TypeError, ValueError) as error:
+    except (RecipeError, KeyError, TypeError, ValueError, OverflowError) as error:
         told = str(error) if isinstance(error, RecipeError) else f"the request is malformed: {error!r}"
         return _json({"error": told}, 400)
     except ManifestError as error:
@@ -179,7 +181,7 @@ def _flips(desk: Desk, body: dict[str, Any]) -> Any:
 
 
 def _vote(desk: Desk, body: dict[str, Any]) -> Any:
-    if body["id"] not in desk.current(body).universe.places:
+    if desk.current(body).universe.places.find(str(body["id"])) is None:
         raise RecipeError("no row of that id is judged here")
     desk.votes.cast(body["id"], body["vote"])
     return {"votes": desk.votes.by_id, "kept": desk.votes.keeps}
@@ -222,7 +224,7 @@ ANSWERS: dict[str, Answer] = {
     "save": _save,
     "export": lambda d, b: {
         "file": f"tune-{d.out.name}.html",
-        "html": exported(d.current(b), _changes(b), d.votes.by_id),
+        "html": exported(d.current(b), _changes(b), d.votes.by_id, name=b.get("name")),
     },
 }
 
@@ -272,7 +274,9 @@ def _range(header: str | None, size: int) -> tuple[int, int] | None:
         return 0, size
     unit, _, text = header.partition("=")
     first, dash, last = text.strip().partition("-")
-    if unit != "bytes" or not dash or not (first + last).isdigit():
+    digits = first + last
+    plain = digits.isascii() and digits.isdigit() and len(digits) <= MOST_DIGITS
+    if unit != "bytes" or not dash or not plain:
         return None
     if not first:
         return (max(0, size - int(last)), size) if int(last) else None

@@ -15,6 +15,8 @@ from manifests import verdicts
 from manifests.errors import ManifestError
 from manifests.manifest import Manifest
 from manifests.store import part_name, read_side
+from pipeline.stale import stale_steps
+from pipeline.tune.places import Places
 
 CARD = (
     *("id", "source_uri", "corpus", "kind", "start_s", "end_s", "duration_s", "width_px", "height_px"),
@@ -54,14 +56,19 @@ class Clips:
         return self.manifest.all_rows([name for name in dict.fromkeys(names) if name in known])
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {id_: at for at, id_ in enumerate(self._rows["id"].to_pylist())}
+    def _places(self) -> Places:
+        return Places.of(self._rows["id"])
+
+    def _row(self, id_: str) -> pa.Table | None:
+        place = self._places.find(id_)
+        return None if place is None else self._rows.slice(place, 1)
 
     def card(self, id_: str) -> dict[str, Any]:
         """What a card says of a row: its place, its text; only the id of a row that is not there."""
-        if id_ not in self._places:
+        found = self._row(id_)
+        if found is None:
             return {"id": id_}
-        row = self._rows.slice(self._places[id_], 1).to_pylist()[0]
+        row = found.to_pylist()[0]
         text = row.get("best_text") or next(iter(row.get("source_texts") or []), None)
         told = {name: row.get(name) for name in CARD[:-2]}
         text = text[:TEXT_CHARACTERS] if text else None
@@ -76,18 +83,19 @@ class Clips:
         return self._frames[id_]
 
     def _read_frames(self, id_: str) -> list[bytes]:
-        if id_ not in self._places or part_name("frames") not in self._rows.column_names:
+        row = self._row(id_)
+        if row is None or part_name("frames") not in row.column_names:
             return []
-        row = self._rows.slice(self._places[id_], 1)
         (held,) = read_side(self.out, row, "frames").to_pylist()
         return [frame["jpeg"] for frame in held or []]
 
     def media(self, id_: str) -> tuple[Path, int, int, str] | None:
         """(file, offset, bytes, media type) of the file or tar member that a row comes from; None where it is
         not there any more."""
-        if id_ not in self._places:
+        found = self._row(id_)
+        if found is None:
             return None
-        row = self._rows.slice(self._places[id_], 1).to_pylist()[0]
+        row = found.to_pylist()[0]
         place, path = row["location"], Path(row["location"]["path"])
         if not path.is_file():
             return None
@@ -100,10 +108,11 @@ class Clips:
 
 
 def failures(out: Path, *, examples: int = 5) -> list[dict[str, Any]]:
-    """The failed rows by step and reason, with the first few of each; rules that fail what they cannot score
-    are among them."""
-    last = [m for step in verdicts.STEPS if (m := Manifest.find(out, step))][-1]
-    given = last.table("verdicts")
+    """The failed rows by step and reason, with the first few of each, as far as steps still follow from what
+    was run before them; rules that fail what they cannot score are among them."""
+    steps = {step: m for step in verdicts.STEPS if (m := Manifest.find(out, step))}
+    fresh = [m for step, m in steps.items() if step not in stale_steps(steps)]
+    given = verdicts.first(fresh[-1].table("verdicts"))
     bad = given.filter(pc.equal(given["fate"], "failed"))
     counts = bad.group_by(["step", "reason"]).aggregate([([], "count_all")])
     told = []

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from filters.handles import handles
+from filters.rules import Rule
 from pipeline.tune import page, pairs
 from pipeline.tune.clips import failures
 from pipeline.tune.session import Changes, Session
+from pipeline.web.pictures import data_uri
+from stages.frames import spread
 
 # What a file of a few megabytes can hold: pictures of so many clips, so many of each.
 MOST_CLIPS, FRAMES_EACH, CLIPS_A_SIDE = 160, 4, 6
 SWEPT = 41
 
 
-def exported(session: Session, changes: Changes, votes: Mapping[str, str]) -> str:
-    """The page as HTML for these changes. It moves one threshold at a time, along 41 of its values."""
-    names = [handle.name for rule in session.saved for handle in handles(rule)]
+def exported(session: Session, changes: Changes, votes: Mapping[str, str], *, name: str | None = None) -> str:
+    """The page as HTML for these changes, opened at the threshold or measure `name`. It moves one threshold
+    at a time, along 41 of its values."""
+    bounds = {handle.name: rule for rule in session.saved for handle in handles(rule)}
+    names = list(bounds)
     histograms = {name: session.histogram(changes, name) for name in names}
     histograms |= {c.name: session.histogram(changes, c.name) for c in session.universe.measures}
     boundaries = {name: session.boundary(changes, name, n=CLIPS_A_SIDE) for name in names}
@@ -38,11 +42,14 @@ def exported(session: Session, changes: Changes, votes: Mapping[str, str]) -> st
         "pairs": pairs.levels(session.clips, pairs.settings_of(session.out)),
         "failures": failures(session.out),
     }
-    sweeps = {name: session.sweep(changes, name, _values(histograms[name])) for name in names}
+    sweeps = {
+        name: session.sweep(changes, name, _values(rule, name, histograms[name]))
+        for name, rule in bounds.items()
+    }
     ids = list(dict.fromkeys(_ids([answers, boundaries])))[:MOST_CLIPS]
     return page.alone(
         {
-            "state": {"step": session.step, "changes": changes, "name": names[0] if names else None},
+            "state": {"step": session.step, "changes": changes, "name": name or next(iter(names), None)},
             "changes": changes,
             "answers": answers,
             "histograms": histograms,
@@ -53,8 +60,10 @@ def exported(session: Session, changes: Changes, votes: Mapping[str, str]) -> st
     )
 
 
-def _values(histogram: Mapping[str, Any]) -> list[float]:
-    """Values at even shares of the known ones, each once."""
+def _values(rule: Rule, name: str, histogram: Mapping[str, Any]) -> list[float]:
+    """Values at even shares of the known ones, each once; of a threshold that is a share, even shares."""
+    if any(p.share is not None for p in rule.parameters if f"{rule.name}.{p.name}" == name):
+        return [float(share) for share in np.linspace(0, 1, SWEPT)[1:]]
     marks = histogram["quantiles"]
     return [float(v) for v in np.unique(np.quantile(marks, np.linspace(0, 1, SWEPT)))] if marks else []
 
@@ -73,7 +82,4 @@ def _ids(value: Any) -> Iterator[str]:
 
 def _pictures(session: Session, id_: str) -> list[str]:
     frames = session.clips.frames(id_)
-    step = max(1, len(frames) // FRAMES_EACH)
-    return [
-        f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}" for jpeg in frames[::step][:FRAMES_EACH]
-    ]
+    return [data_uri(frames[place]) for place in spread(len(frames), FRAMES_EACH)]

@@ -11,6 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests.manifest import Manifest
+from manifests.verdicts import STEPS
+from pipeline.stale import stale_steps
 from pipeline.tune.clips import Clips
 
 # Of each level of pairs the distance that decides first, and the setting of [dedup] that cuts it.
@@ -24,14 +26,15 @@ BINS = 32
 
 def levels(clips: Clips, settings: dict[str, Any], *, n: int = 6) -> list[dict[str, Any]]:
     """Each level of stored pairs: how many, a histogram of what decides it, the cut, and the `n` pairs
-    nearest to it on either side; none without the step dedup.
+    nearest to it on either side; none without the step dedup, or where filter was run anew since.
 
     Of each pair is told what became of it: `duplicate` when one row names the other as what is kept, `kept`
     when both are, else `other`: a rule or a third row took one of them. Byte copies (`content`) are no matter
     of a threshold and are only counted.
     """
-    found = Manifest.find(clips.out, "dedup")
-    if found is None:
+    steps = {step: m for step in STEPS if (m := Manifest.find(clips.out, step))}
+    found = steps.get("dedup")
+    if found is None or "dedup" in stale_steps(steps):
         return []
     pairs = _with_verdicts(found)
     told: list[dict[str, Any]] = []

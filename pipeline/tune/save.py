@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def edit(path: Path, base: str, changes: Changes) -> Edit:
     recipe.
     """
     source = path if path.exists() else files.named_toml("recipe", base, RECIPES)[0]
-    before = source.read_text(encoding="utf-8")
+    before = _text(source)
     document = tomlkit.parse(before)
     rules = document.setdefault("filter", tomlkit.table(is_super_table=True))
     for name, change in changes.items():
@@ -63,12 +64,20 @@ def edit(path: Path, base: str, changes: Changes) -> Edit:
     return Edit(path, before if path.exists() else "", tomlkit.dumps(document))
 
 
+def _text(path: Path) -> str:
+    """A file's text with its line ends as they are."""
+    try:
+        return path.read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is no text in UTF-8") from error
+
+
 def _put(rule: Any, key: str, value: Any) -> None:
-    """A table of a threshold keeps its other keys: they say what the number belongs to."""
+    """A table of a threshold keeps the model and the scale of its number, and loses where that came from."""
     given = rule.get(key)
     if isinstance(given, InlineTable | Table) and not isinstance(value, Mapping):
-        for share in ("top", "bottom"):
-            given.pop(share, None)
+        for key in ("top", "bottom", "origin"):
+            given.pop(key, None)
         given["value"] = value
         return
     rule[key] = tomlkit.inline_table() if isinstance(value, Mapping) else value
@@ -90,19 +99,21 @@ def save(
     """
     if not note.strip():
         raise RecipeError("a saved change needs a note: why this threshold?")
-    now = edited.path.read_text(encoding="utf-8") if edited.path.exists() else ""
-    if now != edited.before:
+    path = edited.path.resolve()
+    if (_text(path) if path.exists() else "") != edited.before:
         raise RecipeError(f"{edited.path} was changed meanwhile; look at the difference again")
-    rough = edited.path.with_name(f".{edited.path.name}.new.toml")
-    rough.write_text(edited.after, encoding="utf-8")
-    try:
-        after = load(str(rough), shapes).rules
-        _differ(load(str(edited.path), shapes).rules if edited.before else None, after, changes)
-        rough.replace(edited.path)
-    finally:
-        rough.unlink(missing_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        rough = Path(folder) / "edited.toml"
+        rough.write_bytes(edited.after.encode())
+        _differ(
+            load(str(path), shapes).rules if edited.before else None, load(str(rough), shapes).rules, changes
+        )
+    mode = path.stat().st_mode if edited.before else None
+    files.write_bytes(path, edited.after.encode())
+    if mode is not None:
+        path.chmod(mode)
     line = {"at": time.time(), "note": note.strip(), "changes": changes, **told}
-    with edited.path.with_suffix(".history.jsonl").open("a", encoding="utf-8") as handle:
+    with path.with_suffix(".history.jsonl").open("a", encoding="utf-8") as handle:
         handle.write(json.dumps(line) + "\n")
 
 

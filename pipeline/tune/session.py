@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from filters.handles import Handle, check_ranges, handle_of, handles
 from filters.rules import Rule, override
-from filters.trial import Mask, Trial, rejecting
+from filters.trial import Mask, Trial, Values, rejecting
 from manifests.errors import RecipeError, nearest
 from pipeline.recipe import Recipe
 from pipeline.retention import far_more
@@ -140,10 +140,9 @@ class Session:
         chosen = next((getattr(s, "caption_rows", None) for s in self.recipe.stages["caption"]), "all")
         if chosen == "all" or "source_texts" not in self.universe.names:
             return int(kept.sum())
-        texts = self.universe.read(["source_texts"])["source_texts"]
-        without = np.array([not found for found in texts.to_pylist()], bool)
         routing = [rule for rule in rules if rule.enabled and rule.otherwise == "recaption"]
-        return int((kept & np.logical_or.reduce([without, *self.trial.fails(routing)])).sum())
+        asked = np.logical_or.reduce([self.universe.without_text, *self.trial.fails(routing)])
+        return int((kept & asked).sum())
 
     def corpora(self, kept: Mask) -> list[Json]:
         """Rows, kept rows and hours by corpus, and the share that the `rest` keeps; `far` marks a corpus that
@@ -172,12 +171,12 @@ class Session:
         RULE.PARAMETER or a measure. `quantiles` are the hundredths of the known values."""
         rules = self.rules(changes)
         known = [c.name for c in self.universe.measures]
-        rule, values = "", np.empty(0)
+        rule, meant = "", np.ones(self.trial.count, bool)
         if name in known:
             values = self.universe.numbers(name)
         else:
             found, handle = self._handle(rules, name, known)
-            rule, values = found.name, self.trial.axis(handle)
+            rule, meant, values = found.name, self.trial.meant(found), self.trial.axis(found, handle)
         others = self.trial.others(rules, rule)
         finite = np.isfinite(values)
         edges = _edges(values[finite], scale, bins)
@@ -189,8 +188,8 @@ class Session:
             "name": name,
             "edges": [float(edge) for edge in edges],
             **{key: [int(n) for n in counts] for key, counts in counted.items()},
-            "unknown": int((~finite).sum()),
-            "unknown_others": int((~finite & others).sum()),
+            "unknown": int((meant & ~finite).sum()),
+            "other_kinds": int((~meant).sum()),
             "quantiles": [float(q) for q in np.quantile(values[finite], QUANTILES)] if finite.any() else [],
             "corpora": self._shares(rules, name),
         }
@@ -220,31 +219,33 @@ class Session:
         return {"rules": [rule.name for rule in rejecting(rules)], "both": self.trial.overlap(rules)}
 
     def boundary(self, changes: Changes, name: str, *, n: int = 12) -> Json:
-        """The clips nearest to a threshold that only this rule rejects, and those that it just keeps; `value`
-        is what the threshold bounds. Clips as far are ordered by id."""
+        """The clips beyond a threshold that only this rule takes, and those within it that it keeps, nearest
+        first (of a share, to that of their corpus); `value` is what the threshold bounds. Clips as far are
+        ordered by id."""
         rules = self.rules(changes)
         rule, handle = handle_of(rules, name)
         (fails,) = self.trial.fails([rule])
-        values, others = self.trial.axis(handle), self.trial.others(rules, rule.name)
-        up = handle.side == "min"
+        values, margin = self.trial.axis(rule, handle), self.trial.margin(rule, handle)
+        others = self.trial.others(rules, rule.name)
+        beyond = margin <= 0 if handle.strict else margin < 0
+        unknown = np.flatnonzero(others & self.trial.meant(rule) & ~np.isfinite(values))
         return {
             "name": handle.name,
-            "rejected": self._near(values, others & fails, n, descending=up),
-            "kept": self._near(values, others & ~fails, n, descending=not up),
-            "unknown": self._cards(np.flatnonzero(others & ~np.isfinite(values))[: n // 2]),
+            "rejected": self._near(values, margin, others & fails & beyond, n),
+            "kept": self._near(values, margin, others & ~fails & ~beyond, n),
+            "unknown": self._cards(unknown[: n // 2]),
         }
 
-    def _near(self, values: np.ndarray[Any, Any], mask: Mask, n: int, *, descending: bool) -> list[Json]:
-        at = np.flatnonzero(mask & np.isfinite(values))
-        keyed = -values[at] if descending else values[at]
+    def _near(self, values: Values, margin: Values, mask: Mask, n: int) -> list[Json]:
+        at = np.flatnonzero(mask & np.isfinite(margin))
+        far = np.abs(margin[at])
         if len(at) > n:
             # Every row as near as the n-th, so that equal ones are always taken by id.
-            at = at[keyed <= np.partition(keyed, n - 1)[n - 1]]
-            keyed = -values[at] if descending else values[at]
-        nearest_first = at[np.argsort(keyed, kind="stable")][:n]
-        return self._cards(nearest_first, values)
+            near = far <= np.partition(far, n - 1)[n - 1]
+            at, far = at[near], far[near]
+        return self._cards(at[np.argsort(far, kind="stable")][:n], values)
 
-    def _cards(self, at: np.ndarray[Any, Any], values: np.ndarray[Any, Any] | None = None) -> list[Json]:
+    def _cards(self, at: Places, values: Values | None = None) -> list[Json]:
         """Cards of the rows at these places, with the measures that rules read."""
         made = []
         reads = sorted({n for rule in self.saved for n in rule.expression.columns} & set(self.universe.names))
@@ -252,11 +253,8 @@ class Session:
         for place in at.tolist():
             scores = {name: table[name][place].as_py() for name in reads}
             value = {} if values is None else {"value": float(values[place])}
-            made.append({**self.clips.card(self._id(place)), **value, "scores": scores})
+            made.append({**self.clips.card(self.universe.ids([place])[0]), **value, "scores": scores})
         return made
-
-    def _id(self, place: int) -> str:
-        return str(self.universe.read(["id"])["id"][place].as_py())
 
     def flips(self, changes: Changes, *, n: int = 12, against: Recipe | None = None) -> Json:
         """The clips that changes bring back, and those that they lose, against the recipe or another one;
@@ -281,10 +279,12 @@ class Session:
 
 
 def _told(handle: Handle | None) -> Json | None:
-    return None if handle is None else {"axis": handle.axis, "side": handle.side, "name": handle.name}
+    if handle is None:
+        return None
+    return {"axis": handle.axis, "side": handle.side, "sense": handle.sense, "name": handle.name}
 
 
-def _edges(values: np.ndarray[Any, Any], scale: str, bins: int) -> np.ndarray[Any, Any]:
+def _edges(values: Values, scale: str, bins: int) -> Values:
     """The edges of bins over known values: of equal width, of equal ratio, or of equal counts."""
     if not len(values):
         return np.linspace(0.0, 1.0, bins + 1)
@@ -296,4 +296,4 @@ def _edges(values: np.ndarray[Any, Any], scale: str, bins: int) -> np.ndarray[An
         return np.geomspace(low, max(high, low * 1.001), bins + 1)
     if scale not in ("linear", "log"):
         raise RecipeError(f"scale is {scale!r}, expected linear, log or quantile")
-    return np.linspace(low, high if high > low else low + 1.0, bins + 1)
+    return np.linspace(low, high if high > low else low + 1e-3, bins + 1)

@@ -181,9 +181,8 @@ def _calibrate(desk: Desk, session: Session, asked: Asked) -> Told:
 
 
 def _calibrated(handle: Handle, found: Calibration) -> str:
-    sign = ">=" if handle.side == "min" else "<="
     lines = [
-        f"{handle.name}: keep {handle.axis} {sign} {found.value!r} for {found.goal} {found.target:g}",
+        f"{handle.name}: keep {handle.axis} {handle.sense} {found.value!r} for {found.goal} {found.target:g}",
         f"  95 % interval {found.low:.6g} to {found.high:.6g}, on {found.rows} "
         f"{'rows' if found.goal == 'keep' else 'labelled rows'}",
     ]
@@ -195,22 +194,22 @@ def _calibrated(handle: Handle, found: Calibration) -> str:
 
 def _diff(session: Session, other: Recipe) -> Told:
     """The clips that flip when another recipe's rules judge, and the rules that differ."""
-    theirs, ids = session.universe.rules(other.rules), session.universe.ids
-    gained, lost = (places.tolist() for places in session.flipped(session.saved, theirs))
+    theirs = session.universe.rules(other.rules)
+    gained, lost = (session.universe.ids(places) for places in session.flipped(session.saved, theirs))
     rules = _differing(session, theirs)
     kept = int(session.trial.kept(session.saved).sum())
     found = {
         "recipes": [session.recipe.name, other.name],
         "kept": [kept, kept + len(gained) - len(lost)],
         "rules": rules,
-        "gained": [ids[at] for at in gained],
-        "lost": [ids[at] for at in lost],
+        "gained": gained,
+        "lost": lost,
     }
     lines = [f"{session.recipe.name} keeps {kept} rows, {other.name} {kept + len(gained) - len(lost)}"]
     lines += [f"  {rule}: {before} -> {after}" for rule, (before, after) in rules.items()]
-    for word, places in (("gained", gained), ("lost", lost)):
-        lines.append(f"{word}: {len(places)}")
-        cards = [session.clips.card(ids[at]) for at in places[:20]]
+    for word, ids in (("gained", gained), ("lost", lost)):
+        lines.append(f"{word}: {len(ids)}")
+        cards = [session.clips.card(id_) for id_ in ids[:20]]
         lines += [inert(f"  {card['id']}  {card.get('source_uri')}") for card in cards]
     return found, "\n".join(lines)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
@@ -22,6 +22,7 @@ from manifests.manifest import Manifest
 from pipeline.context import JUDGES
 from pipeline.foresee import chained, measured_cpu_s_per_turn
 from pipeline.recipe import Recipe
+from pipeline.tune.places import Places
 from stages.mix.compose import ComposeSamples
 from stages.mix.tokens import visual_tokens
 
@@ -79,14 +80,20 @@ class Universe:
         return pa.table({name: self._columns[name] for name in names})
 
     @cached_property
-    def ids(self) -> list[str]:
-        """The id of each row, in order."""
-        return list(self.read(["id"])["id"].to_pylist())
+    def places(self) -> Places:
+        """Where the row of an id stands."""
+        return Places.of(self.read(["id"])["id"])
+
+    def ids(self, places: Iterable[int]) -> list[str]:
+        """The ids of the rows at these places."""
+        return list(self.read(["id"])["id"].take(pa.array(places, pa.int64())).to_pylist())
 
     @cached_property
-    def places(self) -> dict[str, int]:
-        """Where the row of an id stands."""
-        return {id_: at for at, id_ in enumerate(self.ids)}
+    def without_text(self) -> npt.NDArray[np.bool_]:
+        """Which rows came without a text."""
+        many = pc.fill_null(pc.list_value_length(self.read(["source_texts"])["source_texts"]), 0)
+        found: npt.NDArray[np.bool_] = many.to_numpy() == 0
+        return found
 
     @cached_property
     def trial(self) -> Trial:

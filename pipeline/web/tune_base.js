@@ -74,17 +74,18 @@ function fromData(path, sent) {
   return Promise.reject(new Error("this is an exported page: it cannot write; `reelmix tune` opens the live one"));
 }
 
+// Only what was computed for that value is told; all else is unknown then.
 function sweptWhatIf(changes) {
-  const moved = [];
-  for (const rule of start.rules) for (const p of rule.parameters) {
-    const now = changes[rule.name]?.[p.name], then = DATA.changes[rule.name]?.[p.name];
-    if (now !== undefined && JSON.stringify(now) !== JSON.stringify(then)) moved.push([p.handle?.name, now]);
+  const moved = [], offline = (why) => Promise.reject(new Error(`an exported page ${why}; \`reelmix tune\` opens the live one`));
+  for (const rule of start.rules) {
+    const then = DATA.changes[rule.name] || {}, now = changes[rule.name] || {};
+    if ((now.enabled ?? rule.enabled) !== (then.enabled ?? rule.enabled)) return offline("switches no rule");
+    for (const p of rule.parameters) if (JSON.stringify(now[p.name]) !== JSON.stringify(then[p.name])) moved.push([p, currentValue(rule, p)]);
   }
-  const points = moved.length === 1 ? DATA.sweeps[moved[0][0]] : null;
-  if (!points || !points.length) return Promise.reject(new Error("an exported page moves one threshold at a time"));
+  const points = moved.length === 1 ? DATA.sweeps[moved[0][0].handle?.name] : null;
+  if (!points || !points.length) return offline("moves one threshold at a time");
   const near = points.reduce((a, b) => (Math.abs(b.value - moved[0][1]) < Math.abs(a.value - moved[0][1]) ? b : a));
-  const base = DATA.answers.what_if, lost = base.saved.rows - near.kept.rows;
-  return Promise.resolve({ ...base, kept: near.kept, gained: Math.max(0, -lost), lost: Math.max(0, lost) });
+  return Promise.resolve({ all: DATA.answers.what_if.all, kept: near.kept, gained: near.gained, lost: near.lost, near: near.value, captions: null, rules: [], routed: [], corpora: [] });
 }
 
 function complain(error) {

@@ -3,6 +3,9 @@
 const MARGIN = { left: 46, right: 40, top: 14, bottom: 30 };
 const HEIGHT = 270;
 
+const SENSES = { ">=": "≥", ">": ">", "<=": "≤", "<": "<" };
+const COMPARED = { ">=": (a, b) => a >= b, ">": (a, b) => a > b, "<=": (a, b) => a <= b, "<": (a, b) => a < b };
+
 // A threshold of a share stands on no axis of values: it is moved by its slider and box.
 const movable = (p) => Boolean(p) && !shareKey(p);
 
@@ -17,7 +20,7 @@ function drawChart() {
   const edges = histogram.edges, x = xScale(edges, width), top = Math.max(1, ...histogram.all);
   const y = (n) => HEIGHT - MARGIN.bottom - (HEIGHT - MARGIN.bottom - MARGIN.top) * (S.counts === "root" ? Math.sqrt(n / top) : n / top);
   const cut = movable(parameter) ? currentValue(rule, parameter) : null;
-  const stays = (v) => cut === null || (parameter.handle.side === "min" ? v >= cut : v <= cut);
+  const stays = (v) => cut === null || COMPARED[parameter.handle.sense](v, cut);
   edges.slice(0, -1).forEach((edge, n) => {
     const left = x(edge), wide = Math.max(0.5, x(edges[n + 1]) - left - 0.6);
     const bar = (kind, many, from = left, width = wide) => svg("rect", { class: kind, x: from, width: Math.max(0, width), y: y(many), height: HEIGHT - MARGIN.bottom - y(many) });
@@ -124,7 +127,7 @@ function drawGrip(picture, at, cut, rule, parameter, edges, width) {
   );
   picture.append(group);
   const over = at > width - 150;
-  word(picture, over ? at - 11 : at + 11, MARGIN.top + 4, `keep ${parameter.handle.side === "min" ? "≥" : "≤"} ${value(cut)}`, over ? "end" : "start");
+  word(picture, over ? at - 11 : at + 11, MARGIN.top + 4, `keep ${SENSES[parameter.handle.sense]} ${value(cut)}`, over ? "end" : "start");
 }
 
 // As fine as a picture element, and whole where the recipe's value is whole.
@@ -143,11 +146,12 @@ function word(picture, x, y, text, anchor) {
 function legend(parameter) {
   const entry = (kind, text) => h("span", {}, h("i", { class: kind }), text);
   const unknown = histogram.unknown ? `${count(histogram.unknown)} rows of unknown value are not drawn` : "every row has a value";
+  const others = histogram.other_kinds ? `nor are ${count(histogram.other_kinds)} of kinds that the rule does not judge` : null;
   return h("div", { class: "legend" },
     entry("i-all", "all rows"), entry("i-kept", "kept by the other rules"),
     parameter ? entry("i-dropped", "kept by the others, rejected here") : null,
     movable(parameter) ? entry("i-curve", "share kept by a threshold there (right)") : null,
-    h("span", {}, unknown));
+    h("span", {}, unknown), others ? h("span", {}, others) : null);
 }
 
 function spark(counts) {

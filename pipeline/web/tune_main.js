@@ -9,7 +9,7 @@ function ruleCard(rule) {
   const active = ruleOf(S.name)?.name === rule.name;
   const takes = effect
     ? h("div", { class: "takes" }, ...[["alone", effect.alone], ["only it", effect.only], ["here", effect.here]].map(([word, n]) => h("span", {}, `${word} `, h("b", {}, count(n)))))
-    : h("div", { class: "quiet" }, routed ? `sends ${count(routed.rows)} of the kept rows to be captioned` : "off");
+    : h("div", { class: "quiet" }, routed ? `sends ${count(routed.rows)} of the kept rows to be captioned` : isOn(rule) ? "not known here" : "off");
   const handles = handlesOf(rule);
   return h("section", { class: `rule${active ? " active" : ""}${isOn(rule) ? "" : " off"}`, "data-rule": rule.name },
     h("header", {},
@@ -27,7 +27,7 @@ function handleRow(rule, p) {
     onfocus: () => { if (S.name !== name) select(name, false); },
     onchange: (event) => { if (Number.isFinite(event.target.valueAsNumber)) change(rule, p.name, event.target.valueAsNumber); },
   });
-  const label = share ? `${share} share` : p.handle.side === "min" ? `${p.name} ≥` : `${p.name} ≤`;
+  const label = share ? `${share} share` : `${p.name} ${SENSES[p.handle.sense]}`;
   return h("div", {},
     known ? spark(known) : null,
     h("div", { class: "row" }, h("span", { class: "quiet" }, label), input,
@@ -36,15 +36,15 @@ function handleRow(rule, p) {
 }
 
 function drawTotals() {
-  const { all, kept, saved, gained, lost, captions } = whatIf;
+  const { all, kept, gained, lost, captions } = whatIf;
   const entry = (word, main, small) => h("div", {}, h("dt", {}, word), h("dd", { class: "number" }, main, " ", h("small", {}, small)));
   const flips = h("dd", { class: "number", id: "flips" }, h("span", { class: "gain" }, `+${count(gained)}`), " ", h("span", { class: "loss" }, `−${count(lost)}`));
   $("totals").replaceChildren(
     h("div", {}, h("dt", {}, "kept"), h("dd", { class: "number" }, h("span", { id: "kept", "data-rows": kept.rows }, count(kept.rows)), h("small", {}, ` of ${count(all.rows)}, ${percent(kept.rows / all.rows)}`))),
     entry("video", lasting(kept.seconds), `of ${lasting(all.seconds)}`),
     entry("visual tokens, estimated", short(kept.tokens), `of ${short(all.tokens)}`),
-    entry("captioning", lasting(captions.seconds), `of one core for ${count(captions.rows)} clips, ${start.caption_s.how}`),
-    h("div", {}, h("dt", {}, "against the recipe"), flips));
+    captions ? entry("captioning", lasting(captions.seconds), `of one core for ${count(captions.rows)} clips, ${start.caption_s.how}`) : entry("captioning", "unknown", "in an exported page"),
+    h("div", {}, h("dt", {}, whatIf.near === undefined ? "against the recipe" : `at ${value(whatIf.near)}, the nearest value known, against how it was exported`), flips));
 }
 
 function drawAbout() {
@@ -154,7 +154,7 @@ async function review() {
     `filter.${rule}.${key}=${typeof to === "object" ? `{${Object.entries(to).map(([side, n]) => `${side}=${n}`)}}` : to}`));
   if (!settings.length) return dialog(h("h2", {}, "Nothing is changed"), h("p", {}, "Every threshold is the recipe's."), closing());
   const command = h("pre", {}, `make run OUT=${start.out} SET="${settings.join(" ")}"`);
-  const counts = h("p", {}, `Keeps ${count(whatIf.kept.rows)} instead of ${count(whatIf.saved.rows)} rows: +${count(whatIf.gained)} −${count(whatIf.lost)}.`);
+  const counts = h("p", {}, `Keeps ${count(whatIf.kept.rows)} rows: +${count(whatIf.gained)} −${count(whatIf.lost)} against ${DATA ? "how it was exported" : "the recipe"}.`);
   if (!start.target) {
     return dialog(h("h2", {}, "As a command"), counts, command,
       h("p", { class: "quiet" }, DATA ? "This is an exported page." : "This page may not write. Start it with --save FILE (make tune SAVE=mine.toml) to save into a recipe."), closing());
@@ -193,7 +193,7 @@ function dialog(...children) {
 
 async function exported() {
   try {
-    const { html, file } = await ask("export");
+    const { html, file } = await ask("export", { name: S.name });
     const link = h("a", { href: URL.createObjectURL(new Blob([html], { type: "text/html" })), download: file });
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);

@@ -43,14 +43,16 @@ function drawBoundary(place) {
   if (!parameterOf(S.name)) return put(place, nothing("Choose a threshold on the left: the clips around it are shown here."));
   latest("panel", () => ask("boundary", { name: S.name, n: 8 }), (found) => {
     if (S.tab !== "boundary") return;
+    const gone = ruleOf(S.name).otherwise === "recaption" ? "Just sent to be captioned" : "Just rejected";
     put(place, sides(
-      ["Just rejected", "by this rule alone, nearest first", found.rejected, "rejected"],
+      [gone, "by this rule alone, nearest first", found.rejected, "rejected"],
       ["Just kept", "nearest first", found.kept, "stays"]));
     if (found.unknown.length) place.append(h("h3", {}, "Of unknown value"), h("div", { class: "cards" }, found.unknown.map((row) => card(row, ""))));
   });
 }
 
 function drawWaterfall(place) {
+  if (!whatIf.rules.length) return put(place, nothing("No rule rejects, or an exported page does not know."));
   const all = whatIf.all, effect = whatIf.rules;
   let left = all.rows;
   const rows = [line(["all rows that are judged", "", "", "", count(left), barCell(1, "keep")])];
@@ -76,6 +78,7 @@ function drawOverlap(place) {
 }
 
 function drawCorpora(place) {
+  if (!whatIf.corpora.length) return put(place, nothing("There are no rows, or an exported page does not know."));
   const rows = whatIf.corpora.map((one) => line([
     one.far ? `${one.corpus}  ⚠ loses far more than the rest` : one.corpus, count(one.rows), count(one.kept), percent(one.kept / one.rows),
     whatIf.corpora.length > 1 ? percent(one.rest) : "", one.hours.toFixed(3), barCell(one.kept / one.rows, "keep")], one.far ? "far" : null));

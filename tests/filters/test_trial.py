@@ -9,10 +9,10 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from filters.judge import effect, judge
+from filters.judge import effect, judge, routes
 from filters.rules import Rule, load_rules, override
 from filters.shares import settle
-from filters.trial import Trial
+from filters.trial import Trial, rejecting
 from manifests import columns
 
 NAMES = ["id", "kind", "corpus", "black_share", "detail", "blur"]
@@ -35,6 +35,13 @@ RULES = load_rules(
         "flat": {"keep": "detail >= $min", "why": "a test", "min": 0.3, "kinds": ["video"]},
         "soft": {"keep": "blur <= $max", "why": "a test", "max": {"bottom": 0.6}, "unscored": "fail"},
         "aside": {"keep": "blur <= $max", "why": "a test", "max": 0.1, "enabled": False},
+        "told": {
+            "keep": "detail >= $min",
+            "why": "a test",
+            "after": "score",
+            "min": 0.5,
+            "otherwise": "recaption",
+        },
     }
 )
 
@@ -52,15 +59,28 @@ def judged(rows: pa.Table, rules: tuple[Rule, ...]) -> set[str]:
     return set(judge(rows, settle(rules, rows.select), step="filter")["id"].to_pylist())
 
 
-@settings(max_examples=40, deadline=None)
-@given(ROWS, st.lists(st.floats(0, 1), min_size=1, max_size=4))
-def test_a_sweep_is_judging_value_by_value(rows: list[dict[str, Any]], values: list[float]) -> None:
-    """What a sweep says is kept at each value is what judging with that value keeps."""
-    given_rows = table(rows)
-    for one in trial(given_rows).sweep(RULES, "dark.max", values):
-        gone = judged(given_rows, override(RULES, {"dark": {"max": one["value"]}}))
-        stay = [at for at, id_ in enumerate(given_rows["id"].to_pylist()) if id_ not in gone]
+SWEPT = {"dark.max": "max", "soft.max": "bottom", "aside.max": "max", "told.min": "min"}
+
+
+@settings(max_examples=80, deadline=None)
+@given(ROWS, st.sampled_from(sorted(SWEPT)), st.lists(st.floats(0.01, 1), min_size=1, max_size=3))
+def test_a_sweep_is_judging_value_by_value(
+    rows: list[dict[str, Any]], name: str, values: list[float]
+) -> None:
+    """What a sweep says is kept at each value is what judging with that value keeps: of a rule that rejects,
+    one whose threshold is a share, one that is off, and one that sends rows to be captioned."""
+    given_rows, (rule, parameter) = table(rows), name.split(".")
+    ids = given_rows["id"].to_pylist()
+    before = [at for at, id_ in enumerate(ids) if id_ not in judged(given_rows, RULES)]
+    for one in trial(given_rows).sweep(RULES, name, values):
+        value = {"bottom": one["value"]} if SWEPT[name] == "bottom" else one["value"]
+        changed = override(RULES, {rule: {parameter: value}})
+        gone = judged(given_rows, changed)
+        stay = [at for at, id_ in enumerate(ids) if id_ not in gone]
         assert {"rows": len(stay), "seconds": float(sum(stay))} == one["kept"]
+        assert (len({*stay} - {*before}), len({*before} - {*stay})) == (one["gained"], one["lost"])
+        way = routes(given_rows, settle(changed, given_rows.select)).to_pylist()
+        assert one["routed"] == (sum(way[at] == "recaption" for at in stay) if rule == "told" else 0)
 
 
 @settings(max_examples=40, deadline=None)
@@ -71,7 +91,7 @@ def test_kept_and_lost_are_all(rows: list[dict[str, Any]]) -> None:
     mine, told = trial(given_rows), trial(given_rows).effect(RULES)
     kept = int(mine.kept(RULES).sum())
     assert len(rows) == kept + sum(one["here"] for one in told)
-    expected = effect(given_rows, settle(RULES, given_rows.select)).to_pylist()
+    expected = effect(given_rows, settle(rejecting(RULES), given_rows.select)).to_pylist()
     assert expected == [{k: one[k] for k in ("rule", "alone", "only", "here")} for one in told]
 
 

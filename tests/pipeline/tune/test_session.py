@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from filters.rules import load_rules
 from manifests import columns, manifest, verdicts
 from manifests.errors import ManifestError, RecipeError
 from pipeline.recipe import load
 from pipeline.steps import SHAPES
+from pipeline.tune.calibrating import calibrated, precision
 from pipeline.tune.session import Session
 from stages.mix.tokens import VisualRule
 
@@ -120,6 +123,81 @@ def test_equal_distances_are_ordered_by_id(tmp_path: Path) -> None:
     """The clips around a threshold are the same ones every time."""
     made = session(tmp_path, [row(n, blur=0.6) for n in range(20)])
     assert [f"{n:032x}" for n in range(3)] == [c["id"] for c in made.boundary({}, "not_blurred", n=3)["kept"]]
+
+
+LENGTH = {
+    "keep": "duration_s between $min and $max",
+    "why": "a test",
+    "min": 2.0,
+    "max": 6.0,
+    "kinds": ["video"],
+}
+
+
+def made_with(out: Path, rows: list[dict[str, Any]], rule: dict[str, Any]) -> Session:
+    """The session of a recipe with one rule more."""
+    recipe = load("default", SHAPES)
+    session(out, rows)
+    return Session.open(out, replace(recipe, rules=(*recipe.rules, *load_rules({"made": rule}))))
+
+
+def test_the_boundary_of_a_range_has_two_sides(tmp_path: Path) -> None:
+    """Beyond the least lie the short ones only, beyond the most the long ones; others are within both."""
+    rows = [row(n, duration_s=float(n)) for n in range(1, 10)]
+    made = made_with(tmp_path, rows, LENGTH)
+    short, long = made.boundary({}, "made.min"), made.boundary({}, "made.max")
+    assert ([1.0], [2.0, 3.0, 4.0, 5.0, 6.0]) == tuple(
+        [card["value"] for card in short[side]] for side in ("rejected", "kept")
+    )
+    assert ([7.0, 8.0, 9.0], [6.0, 5.0, 4.0, 3.0, 2.0]) == tuple(
+        [card["value"] for card in long[side]] for side in ("rejected", "kept")
+    )
+
+
+def test_rows_of_other_kinds_stand_at_no_boundary(tmp_path: Path) -> None:
+    """A rule for videos has no images just within it, nor among its bars."""
+    rows = [row(0), row(1, kind="image", duration_s=3.0), row(2)]
+    made = made_with(tmp_path, rows, LENGTH)
+    assert [f"{n:032x}" for n in (0, 2)] == [card["id"] for card in made.boundary({}, "made.min")["kept"]]
+    found = made.histogram({}, "made.min")
+    assert (2, 0, 1) == (sum(found["all"]), found["unknown"], found["other_kinds"])
+
+
+def test_a_share_is_near_by_the_threshold_of_its_corpus(tmp_path: Path) -> None:
+    """What lies just beyond the best half of one corpus may lie far within that of another."""
+    rows = [row(n, corpus="a", blur=0.10 + 0.01 * n) for n in range(4)]
+    rows += [row(n, corpus="b", blur=0.40 + 0.02 * n) for n in range(4, 8)]
+    rule = {"keep": "blur <= $max", "why": "a test", "max": {"bottom": 0.5}}
+    found = made_with(tmp_path, rows, rule).boundary({}, "made")
+    assert [f"{n:032x}" for n in (2, 3, 6, 7)] == [card["id"] for card in found["rejected"]]
+    assert [f"{n:032x}" for n in (1, 5, 0, 4)] == [card["id"] for card in found["kept"]]
+
+
+def test_a_strict_bound_is_calibrated_to_keep_what_it_names(tmp_path: Path) -> None:
+    """Of `blur < $max` the value for half lies just beyond the last row that is to stay."""
+    rows = [row(n, blur=0.1 * n) for n in range(1, 5)]
+    rule = {"keep": "blur < $max", "why": "a test", "max": 0.5}
+    made = made_with(tmp_path, rows, rule)
+    handle, found = calibrated(made, "made", "keep", 0.5, {})
+    assert (0.5, 4) == (found.kept.value, found.kept.n)
+    assert 2 == made.what_if({"made": {"max": found.value}})["kept"]["rows"]
+    assert "<" == handle.sense
+
+
+def test_a_share_is_found_among_the_kinds_of_the_rule(tmp_path: Path) -> None:
+    """Images say nothing of how long videos are; and what the rule's other end takes is not kept."""
+    rows = [row(n, duration_s=float(n)) for n in range(1, 9)]
+    rows += [row(n, kind="image", duration_s=0.5) for n in range(9, 20)]
+    _, found = calibrated(made_with(tmp_path, rows, LENGTH), "made.min", "keep", 0.75, {})
+    assert (3.0, 8, 0.5) == (found.value, found.rows, found.kept.value)
+
+
+def test_votes_that_say_nothing_draw_nothing(tmp_path: Path) -> None:
+    """Unsure ones, and such on rows of unknown value: no curve, and a sentence."""
+    made = session(tmp_path, [row(0, blur=None), row(1, blur=None)])
+    found = precision(made, {}, "not_blurred", {f"{n:032x}": bool(n) for n in range(2)})
+    assert ([], None) == (found["curve"], found["suggestion"])
+    assert "0 good and 0 bad rows with a known value" in precision(made, {}, "not_blurred", {})["reason"]
 
 
 def test_what_cannot_be_tuned_is_said(tmp_path: Path) -> None:
