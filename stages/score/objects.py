@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,13 +11,14 @@ import pyarrow as pa
 from manifests import columns
 from manifests.errors import RecipeError
 from stages.base import Tensors
-from stages.frames import per_frame
+from stages.frames import frame_pixels, per_frame, tiny
 from stages.models.detector import Detector
 from stages.score.boxes import covered
 from stages.score.classify import LabelStage
 
 if TYPE_CHECKING:
     import numpy as np
+    from PIL.Image import Image
 
     Array = np.ndarray[Any, Any]
 
@@ -31,11 +32,13 @@ class CountObjects(LabelStage):
 
     A recipe has one table [score.detect.NAME] for each. `model` is a folder or a hub's name of a transformers
     checkpoint for object detection; what its odds are above `threshold` counts (0.5 is the default of
-    transformers' own). Shares to six digits. Fails rows with `no_frames`, `bad_frame`. Pictures of one shape
-    go through together. Tensors: `pixels`, float32 (frames, 3, height, width) a row.
+    transformers' own). Shares to six digits. Both null under 16 px on a side. Fails rows with `no_frames`,
+    `bad_frame`. Pictures of one shape go through together. Tensors: `pixels`, float32 (frames, 3, height,
+    width) a row, none of pictures that are too small.
     """
 
     section: ClassVar[str] = "detect"
+    version = 2
 
     threshold: float = 0.5
     batch: int = 16
@@ -54,6 +57,18 @@ class CountObjects(LabelStage):
             raise RecipeError(f"[score.detect.{self.called}] threshold is {self.threshold}, expected 0 to 1")
         super().check()
 
+    def prepare(self) -> Callable[[pa.Table], Tensors]:
+        import numpy
+
+        pictures = self.network.pictures()
+
+        def large(frames: Sequence[Image]) -> Array:
+            if tiny(numpy.asarray(frame) for frame in frames):
+                return numpy.empty((0, 3, 1, 1), numpy.float32)
+            return pictures(frames)
+
+        return lambda table: {"pixels": frame_pixels(table, large)}
+
     def forward(self) -> Callable[[Tensors], pa.Table]:
         find = self.network.open()
 
@@ -71,7 +86,9 @@ class CountObjects(LabelStage):
         return counted
 
     def _counted(self, frames: Array) -> dict[str, object]:
-        """The two measures of one row's frames (n, queries, 5)."""
+        """The two measures of one row's frames (n, queries, 5); null without one."""
+        if not len(frames):
+            return dict.fromkeys(self.writes)
         seen = [frame[frame[:, 0] > self.threshold, 1:] for frame in frames]
         area = max(covered(boxes) for boxes in seen)
         return dict(zip(self.writes, (max(map(len, seen)), round(area, DIGITS)), strict=True))

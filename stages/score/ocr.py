@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from stages.base import Map, Row, Work, per_row, within
-from stages.frames import pictures
+from stages.frames import pictures, tiny
 from stages.models import weights
 
 if TYPE_CHECKING:
@@ -34,10 +34,11 @@ class ReadText(Map):
     each row up to `ocr_frames` frames, evenly spread. The share is the mean over them, to six digits, and the
     same for "area" and "text"; a box is a little larger than its letters. Lines stand from top to bottom and
     left to right, frame after frame, each once; they stay apart, because a line may hold any mark that would
-    join them. Fails rows with `no_frames`, `bad_frame`.
+    join them. All null under 16 px on a side. Fails rows with `no_frames`, `bad_frame`.
     """
 
     reads = ("frames",)
+    version = 2
 
     ocr: Literal["off", "area", "text"] = "off"
     ocr_frames: int = 2
@@ -72,7 +73,10 @@ class ReadText(Map):
         look = reader(lines=self.ocr == "text")
 
         def read(row: Row) -> Iterable[Row]:
-            seen = [look(picture) for picture in pictures(row, self.ocr_frames)]
+            shown = pictures(row, self.ocr_frames)
+            if tiny(shown):
+                return [dict.fromkeys(self.writes)]
+            seen = [look(picture) for picture in shown]
             lines = dict.fromkeys(line for _, found in seen for line in found)
             return [
                 {

@@ -9,6 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -32,8 +33,9 @@ class CallScorer(Map):
     that are written before, and returns a table of `id` and one column for each of `writes`, NAME alone when
     that is left out, without their `own_`. Numbers that are not finite become null; a row that it leaves out
     fails as `no_result`, one that it raises on as `exception`. How many rows it is given at once may not
-    matter. `code` is the content of the file when the recipe was read, the one that is run and part of the
-    fingerprint; what the file imports is not.
+    matter. `code` is the content of the file when the recipe was read, and part of the fingerprint; what the
+    file imports is not. Of "file.py:name" it is `code` that runs. Of "module:name" it is what the worker
+    imports by that name, whatever it has become since.
     """
 
     section: ClassVar[str] = "own"
@@ -140,10 +142,15 @@ def _read(where: str, place: str, folder: Path) -> str:
 
 
 def _module_file(name: str) -> Path:
+    """Where a module lies; nothing is imported, as `importlib.util.find_spec` would the packages above it."""
+    top, *below = name.split(".")
     try:
-        found = importlib.util.find_spec(name) if name else None
-    except (ImportError, ValueError):
+        found = importlib.util.find_spec(top) if top else None
+    except ValueError:
         found = None
+    for part in below:
+        places = found.submodule_search_locations if found else None
+        found = PathFinder.find_spec(part, places) if part and places else None
     return Path(found.origin) if found and found.origin else Path()
 
 

@@ -8,7 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from stages.base import Map, Row, Work, per_row
-from stages.frames import pictures
+from stages.frames import pictures, tiny
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,8 +20,6 @@ DARK, BRIGHT = 0.1 * 255, 0.9 * 255
 # ffmpeg's cropdetect: a line is black while its mean is at most 24, black being 16 of 16 to 235. Here black
 # is 0 of 0 to 255.
 BAR = (24 - 16) / 219 * 255
-# A shorter side than this is no picture to judge.
-LEAST_PX = 16
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def of_pictures(seen: Sequence[Pixels]) -> dict[str, float | None]:
     import cv2
     import numpy
 
-    if any(min(picture.shape[:2]) < LEAST_PX for picture in seen):
+    if tiny(seen):
         return dict.fromkeys(MeasureFrames.writes)
     lumas = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY) for picture in seen]
     return {

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from manifests.errors import RowError
-from manifests.store import TRANSIENT
 from stages.base import Map, Row, Work, per_row, within
 from stages.models import weights
 from stages.score.sound import heard
@@ -21,6 +20,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 DIGITS = 6
+# What says that the sound itself is none; of all else (a deadline, a crash) a later try may make sense of it.
+UNHEARD = ("decode_error", "codec_not_allowed")
 log = logging.getLogger(__name__)
 # What the network hears at once: 32 ms, and before them the last 4 ms; and how often in one call.
 WINDOW, BEFORE, WINDOWS = 512, 64, 512
@@ -35,12 +36,13 @@ class HearSpeech(Map):
 
     silero-vad (Silero Team, 2021), with the weights that its package carries, by ONNX Runtime on one thread;
     0.5 is its own threshold. Reads each file once more, the sound alone. Null for an image, for a file
-    without sound, and for sound that cannot be decoded: the pictures may be good all the same. Rounded to six
-    digits. Fails rows with `unreadable`.
+    without sound, and for sound that cannot be decoded (UNHEARD): the pictures may be good all the same.
+    Rounded to six digits. Fails rows with any other word of `media.REASONS`.
     """
 
     reads = ("location", "kind", "audio", "start_s", "end_s")
     writes = ("speech_share",)
+    version = 2
 
     speech: bool = False
     speech_threshold: float = 0.5
@@ -73,7 +75,7 @@ class HearSpeech(Map):
             try:
                 odds = listen(_pieces(row))
             except RowError as error:
-                if error.reason in TRANSIENT:
+                if error.reason not in UNHEARD:
                     raise
                 told.append(row["id"])
                 if len(told) == 1:

@@ -41,3 +41,7 @@ def written(*lines: tuple[str, int], height_px: int = 24) -> Image.Image:
     for line, middle in lines:
         pen.text((picture.width / 2, middle), line, anchor="mm", fill="white", font=font)
     return picture
+
+
+# Clips of pictures under 16 px on a side; the last one has a large one, too.
+TINY = ([plain((1, 1))], [plain((256, 8))], [plain((15, 256))], [plain(), plain((5, 3))])

@@ -8,7 +8,7 @@ import pytest
 
 from manifests.errors import RecipeError
 from stages.score.faces import CountFaces, decoded, detector
-from tests.stages.score.pictures import plain, real, rows
+from tests.stages.score.pictures import TINY, plain, real, rows
 
 
 def maps(*faces: tuple[int, int, float]) -> tuple[Any, Any, Any]:
@@ -83,6 +83,14 @@ def test_rows_do_not_depend_on_their_neighbours(real_media: Path) -> None:
     count = CountFaces(faces=True, face_threshold=0.1).open()
     alone = [one for n in range(len(table)) for one in count(table.slice(n, 1)).to_pylist()]
     assert alone == count(table).to_pylist()
+
+
+def test_of_tiny_pictures_nothing_is_known() -> None:
+    """Of any shape under 16 px on a side, with what else the row has; from there on none is none."""
+    found = CountFaces(faces=True).open()(rows(*TINY, [plain((16, 16))])).to_pylist()
+    assert [None] * 4 + [0] == [row["face_count"] for row in found]
+    assert [None] * 4 + [0.0] == [row["face_area_share"] for row in found]
+    assert not any(row["error"] for row in found)
 
 
 def test_rows_without_frames_fail() -> None:

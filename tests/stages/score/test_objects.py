@@ -11,7 +11,7 @@ from pipeline.recipe import load
 from pipeline.steps import SHAPES
 from stages.score.objects import CountObjects
 from tests.stages.models.build import pictures, tiny_detector
-from tests.stages.score.pictures import rows
+from tests.stages.score.pictures import TINY, plain, rows
 from tests.stages.score.work import done
 
 
@@ -46,6 +46,18 @@ def test_each_row_has_its_own(stage: CountObjects) -> None:
     alone = [row for n in range(len(found)) for row in done(stage, table().slice(n, 1)).to_pylist()]
     assert found.to_pylist() == alone
     assert found == done(stage, table().take(pa.array([3, 1, 0, 2]))).sort_by("id")
+
+
+def test_of_tiny_pictures_nothing_is_known(stage: CountObjects) -> None:
+    """Of any shape under 16 px on a side, alone and among others, which they do not change."""
+    (large,) = done(stage, table().slice(1, 1)).to_pylist()
+    small = rows(*TINY, [plain((16, 16))])
+    among = pa.concat_tables([table().slice(1, 1), small.set_column(0, "id", pa.array(list("abcde")))])
+    found = done(stage, among).sort_by("id").to_pylist()
+    assert large == found[0]
+    assert [None] * 4 == [row["count_cats"] for row in found[1:5]] == [row["area_cats"] for row in found[1:5]]
+    assert found[5]["count_cats"] is not None
+    assert [None] * 4 == done(stage, small.slice(0, 4))["count_cats"].to_pylist()
 
 
 def test_a_row_without_frames_fails(stage: CountObjects) -> None:

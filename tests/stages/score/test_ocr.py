@@ -8,7 +8,7 @@ import pytest
 
 from manifests.errors import RecipeError
 from stages.score.ocr import ReadText, _covered
-from tests.stages.score.pictures import plain, real, rows, written
+from tests.stages.score.pictures import TINY, plain, real, rows, written
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,13 @@ def test_area_and_text_measure_the_same_area_for_any_batch(read: Any, find: Any)
         assert together.slice(n, 1).to_pylist() == find(table.slice(n, 1)).to_pylist()
 
 
-def test_tiny_pictures_hold_no_text(read: Any) -> None:
-    """Of any shape."""
-    found = read(rows([plain((5, 3))], [plain((256, 8))], [plain((8, 256))]))
-    assert [0.0] * 3 == found["ocr_area_share"].to_pylist()
+def test_of_tiny_pictures_nothing_is_known(read: Any, find: Any) -> None:
+    """Of any shape under 16 px on a side, with what else the row has; from there on none is none."""
+    table = rows(*TINY, [plain((16, 16))])
+    assert [None] * 4 + [0.0] == find(table)["ocr_area_share"].to_pylist()
+    found = read(table)
+    assert [None] * 4 + [[]] == found["ocr_text"].to_pylist()
+    assert len(table) == found["error"].null_count
 
 
 def test_rows_without_frames_fail(find: Any) -> None:

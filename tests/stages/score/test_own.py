@@ -1,6 +1,7 @@
 """A recipe's own scorer: what it is given and gives, and what is said of one that cannot work."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,25 @@ def test_a_module_may_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert [640.0, None, 320.0] == stage.open()(ROWS)["own_wide"].to_pylist()
 
 
+@pytest.mark.parametrize("init", ["__init__.py", "other.py"])
+def test_reading_a_recipe_imports_no_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, init: str
+) -> None:
+    """Neither the module nor the packages above it, with __init__.py or without; the worker imports them."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"pkg_of_{init.strip('_').removesuffix('.py')}"
+    inner = tmp_path / name / "inner"
+    inner.mkdir(parents=True)
+    for folder in (inner.parent, inner):
+        (folder / init).write_text("import pathlib\npathlib.Path(__file__).with_suffix('.ran').touch()\n")
+    table = f'[score.own.wide]\nfunction = "{name}.inner.scores:wide"\nreads = ["width_px"]\n'
+    stage = scorer(recipe(tmp_path, table, file=f"{name}/inner/scores.py"))
+    assert CODE == stage.code
+    assert not list(tmp_path.rglob("*.ran")) and not any(module.startswith(name) for module in sys.modules)
+    assert [640.0, None, 320.0] == stage.open()(ROWS)["own_wide"].to_pylist()
+    assert (init == "__init__.py") == bool(list(tmp_path.rglob("*.ran")))
+
+
 def test_the_fingerprint_is_of_the_files_content(tmp_path: Path) -> None:
     """Not of its place; and what is run is what the fingerprint was taken of."""
     table = '[score.own.wide]\nfunction = "scorers.py:wide"\nreads = ["width_px"]\n'
@@ -109,6 +129,9 @@ def test_the_fingerprint_is_of_the_files_content(tmp_path: Path) -> None:
     [
         ('function = "nowhere.py:wide"', r"\[score.own.t\] there is no 'nowhere.py'; name a file.py beside"),
         ('function = "no.such.module:f"', r"\[score.own.t\] there is no 'no.such.module'"),
+        ('function = "os.path.no:f"', "there is no 'os.path.no'"),
+        ('function = ".os:f"', "there is no '.os'"),
+        ('function = "os.:f"', "there is no 'os.'"),
         ('function = "wide"', "there is no ''; name a file.py beside the recipe, or a module"),
         ("", r'\[score.own.t\] needs function = "file.py:name"'),
         ('function = "scorers.py:wde"', r"scorers.py has no function 'wde'; did you mean 'wide'"),

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from manifests import columns
-from manifests.errors import RecipeError
-from stages.media import Limits
+from manifests.errors import RecipeError, RowError
+from stages.media import REASONS, Limits
 from stages.score.sound import store
 from stages.score.speech import HearSpeech, listener
 from tests.stages.conftest import draw
@@ -108,6 +108,19 @@ def test_sound_that_cannot_be_decoded_costs_no_clip(tmp_path: Path, caplog: pyte
     assert [None, None, "unreadable"] == errors
     (message,) = (record.getMessage() for record in caplog.records)
     assert message.startswith(f"the sound of {0:032x} cannot be decoded (decode_error: none of")
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_only_the_sound_itself_makes_null(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
+    """A deadline, a crash or want of memory fails the row: retry finds it, and no null stands for good."""
+
+    def refused(*_: object) -> None:
+        raise RowError(reason, "a test")
+
+    monkeypatch.setattr("stages.score.speech.heard", refused)
+    (found,) = HearSpeech(speech=True).open()(clips((Path("a.mp4"), 0.0, 1.0))).to_pylist()
+    null = reason in ("decode_error", "codec_not_allowed")
+    assert (None, None if null else f"{reason}: a test") == (found["speech_share"], found["error"])
 
 
 def test_settings() -> None:
