@@ -51,8 +51,8 @@ class Log:
             print(inert(line), file=sys.stderr, flush=True)
 
     def write(self, settings: dict[str, Any]) -> None:
-        """Write the run's numbers to runs/NNNNNN.json; the only file of a work directory that holds clock
-        times."""
+        """Write the run's numbers to runs/NNNNNN.json; beside votes and reports the only files of a work
+        directory that hold clock times."""
         folder = self.out / "runs"
         number = len(list(folder.glob("*.json"))) + 1
         value = {
