@@ -91,6 +91,14 @@ class Manifest:
         return files.read_table(self.out, self.folder / self.record["tables"][name])
 
 
+def finished(out: Path) -> dict[str, Manifest]:
+    """The committed steps of a work directory, in their order; raises ManifestError when there is none."""
+    found = {step: m for step in verdicts.STEPS if (m := Manifest.find(out, step))}
+    if not found:
+        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
+    return found
+
+
 def broken_record(out: Path, step: str) -> str:
     """Why the record of a step cannot be used, whatever its format; empty when it can, or there is none."""
     path = out / step / "record.json"

@@ -8,8 +8,8 @@ import duckdb
 import pyarrow as pa
 
 from manifests import columns, sql, verdicts
-from manifests.errors import ManifestError, RecipeError
-from manifests.manifest import Manifest
+from manifests.errors import RecipeError
+from manifests.manifest import Manifest, finished
 from manifests.store import digest_name, part_name, read_side
 
 
@@ -33,7 +33,9 @@ def ask(out: Path, statement: str) -> pa.Table:
     """
     words = _words(statement)
     with sql.connect() as connection:
-        names = sorted({name for step in _steps(out) for name in _register(connection, out, step, words)})
+        names = sorted(
+            {name for step in finished(out).values() for name in _register(connection, step, words)}
+        )
         try:
             found = connection.extract_statements(statement)
             if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
@@ -45,19 +47,11 @@ def ask(out: Path, statement: str) -> pa.Table:
             raise RecipeError(f"{error}\nviews: {', '.join(names)}") from error
 
 
-def _steps(out: Path) -> list[str]:
-    found = [step for step in verdicts.STEPS if Manifest.find(out, step)]
-    if not found:
-        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
-    return found
-
-
-def _register(connection: duckdb.DuckDBPyConnection, out: Path, step: str, words: set[str]) -> list[str]:
+def _register(connection: duckdb.DuckDBPyConnection, manifest: Manifest, words: set[str]) -> list[str]:
     """Register a step's view and tables, but read only those that the statement names."""
-    manifest = Manifest.open(out, step)
-    tables = sorted(manifest.record["tables"])
+    step, tables = manifest.step, sorted(manifest.record["tables"])
     for name in words & {step, *tables}:
-        table = step_view(out, step, _sides(words)) if name == step else manifest.table(name)
+        table = step_view(manifest.out, step, _sides(words)) if name == step else manifest.table(name)
         connection.register(name, table)
     return [step, *tables]
 

@@ -59,12 +59,16 @@ def guarded(command: typer.Typer) -> None:
 
 
 def _end(message: str, code: int) -> None:
-    print(f"reelmix: {message}", file=sys.stderr)
+    from pipeline.show import inert
+
+    print(inert(f"reelmix: {message}"), file=sys.stderr)
     sys.exit(code)
 
 
 def _print(value: Any) -> None:
-    print(json.dumps(value, indent=1, ensure_ascii=False))
+    """JSON that a terminal can show: what is not printable is escaped, all else stands as it is."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    print("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 @app.command()

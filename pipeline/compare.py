@@ -10,8 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from manifests import columns, files, verdicts
-from manifests.errors import ManifestError
-from manifests.manifest import Manifest
+from manifests.manifest import Manifest, finished
 from manifests.sql import query, quoted
 from manifests.store import digest_name
 from pipeline.inspect import FATES, shards
@@ -36,7 +35,7 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
     known in both), `columns` that only one has. `rules` and `settings` that differ; `shards` by digest.
     Raises ManifestError for a folder without a finished step.
     """
-    of_a, of_b = _finished(a), _finished(b)
+    of_a, of_b = finished(a), finished(b)
     stale = {*stale_steps(of_a), *stale_steps(of_b)}
     both = [step for step in verdicts.STEPS if step in of_a and step in of_b and step not in stale]
     last = both[-1] if both else None
@@ -51,17 +50,10 @@ def compare(a: Path, b: Path) -> dict[str, Any]:
         "values": _values(of_a[last], of_b[last]) if last else [],
         "columns": _columns(of_a[last], of_b[last]) if last else {"only_a": [], "only_b": []},
         "rules": _differing(_rules(of_a), _rules(of_b)),
-        "settings": [_resource(line) for line in _differing(_settings(of_a), _settings(of_b))],
+        "settings": _set(of_a, of_b),
         "shards": _shards(a, b),
     }
     return found | {"equal": _equal(found)}
-
-
-def _finished(out: Path) -> dict[str, Manifest]:
-    found = {step: m for step in verdicts.STEPS if (m := Manifest.find(out, step))}
-    if not found:
-        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
-    return found
 
 
 def _equal(found: Mapping[str, Any]) -> bool:
@@ -176,6 +168,13 @@ def _rules(found: Found) -> dict[str, Any]:
     return flat
 
 
+def _set(a: Found, b: Found) -> list[dict[str, Any]]:
+    """The settings that differ, and whether each says only how work is done."""
+    resources = _resources(a) | _resources(b)
+    lines = _differing(_settings(a), _settings(b))
+    return [line | {"resource": line["name"] in resources} for line in lines]
+
+
 def _settings(found: Found) -> dict[str, Any]:
     """Every setting of the stages, as step.Stage.setting."""
     return {
@@ -196,11 +195,16 @@ def _differing(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[dict[str, Any
     return [{"name": n, "a": a.get(n), "b": b.get(n)} for n in names if a.get(n) != b.get(n)]
 
 
-def _resource(line: dict[str, Any]) -> dict[str, Any]:
-    """The line, and whether its setting says only how work is done."""
-    step, stage, setting = [*line["name"].split("."), "", ""][:3]
-    kinds = {kind.__name__: kind for kind in SHAPES.get(step, ())}
-    return line | {"resource": stage in kinds and setting in kinds[stage].resources}
+def _resources(found: Found) -> set[str]:
+    """The settings that say only how work is done; a stage is called by its kind, or by KIND.NAME."""
+    kinds = {kind.__name__: kind for every in SHAPES.values() for kind in every}
+    return {
+        f"{step}.{stage}.{setting}"
+        for step, m in found.items()
+        for stage in m.record.get("settings", {})
+        if (kind := kinds.get(stage.partition(".")[0]))
+        for setting in kind.resources
+    }
 
 
 def _shards(a: Path, b: Path) -> dict[str, list[str]]:

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from manifests import files
-from manifests.errors import ManifestError
-from manifests.manifest import Manifest
-from manifests.verdicts import STEPS
+from manifests.manifest import Manifest, finished
 from pipeline.progress import last_run
 from pipeline.retention import corpora
 from pipeline.rulings import effects
@@ -30,10 +28,8 @@ def summary(out: Path, step: str | None = None) -> dict[str, Any]:
     takes, and what it takes here; `corpora` what became of each corpus by the last of these steps.
     Raises ManifestError for a folder without a finished step.
     """
-    every = {name: m for name in STEPS if (m := Manifest.find(out, name))}
-    found = {name: m for name, m in every.items() if step in (None, name)}
-    if not found:
-        raise ManifestError(f"{out} holds no finished {step or 'step'}; `reelmix run --out {out}` makes one")
+    every = finished(out)
+    found = {step: Manifest.open(out, step)} if step else every
     spent, stale = last_run(out), stale_steps(every)
     steps = {
         name: {**_step(manifest, spent.get(name, {})), "stale": stale.get(name)}
@@ -140,7 +136,8 @@ def _rules(step: str, taken: list[dict[str, Any]]) -> str:
     ]
     text = aligned([f"rule of {step}", "alone", "only it", "here", "keeps when"], rows, line_cells=LINE)
     starred = any(line["otherwise"] == "recaption" for line in taken)
-    return f"{text}\n  * takes no row: its text is replaced" if starred else text
+    note = "\n  * takes no row: replaces its text; counts rows that no rule rejects"
+    return f"{text}{note}" if starred else text
 
 
 def _corpora(corpora: dict[str, dict[str, Any]]) -> str:

@@ -31,17 +31,21 @@ def recorded(manifest: Manifest) -> tuple[Rule, ...]:
 
 
 def effects(manifest: Manifest) -> list[dict[str, Any]]:
-    """What each rule of a step took, in order (`filters.judge.effect`), over the rows that lived until then.
+    """What each rule of a step took, in order (`filters.judge.effect`).
 
-    A rule that has texts replaced takes no row: it is counted by itself, and so are those that reject.
+    Rules that reject are counted over the rows that lived until then. One that has texts replaced takes no
+    row: such rules are counted by themselves, over the rows that those which reject left.
     """
     rules = recorded(manifest)
     if not rules:
         return []
     names = sorted({"id", *(name for rule in rules for name in rule.columns)})
-    rows = verdicts.with_fates(manifest.all_rows(names), _before(manifest))
-    kinds = ("reject", "recaption")
-    taken = [effect(rows, [rule for rule in rules if rule.otherwise == kind]) for kind in kinds]
+    rows = manifest.all_rows(names)
+    fates = {"reject": _before(manifest), "recaption": manifest.table("verdicts")}
+    taken = [
+        effect(verdicts.with_fates(rows, given), [rule for rule in rules if rule.otherwise == kind])
+        for kind, given in fates.items()
+    ]
     by_name = {line["rule"]: line for table in taken for line in table.to_pylist()}
     more = {r.name: {"otherwise": r.otherwise, "keep": r.spelled(), "why": r.why} for r in rules}
     return [{**by_name[rule.name], **more[rule.name]} for rule in rules if rule.name in by_name]

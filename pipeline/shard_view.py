@@ -21,9 +21,10 @@ from pipeline.trace import lines as trace_lines
 from pipeline.trace import trace
 from stages.ingest.headers import Header, headers
 
-# Longer texts and JSON are told by their size; people see so many samples of a shard.
-LONGEST_BYTES = 1 << 20
+# Of a shard the texts and JSON of so many samples are read, and of a sample so much; what is longer is told
+# by its size.
 SHOWN = 40
+LONGEST_BYTES = 1 << 20
 LINE = 80
 _TEXTS = ("json", "txt")
 
@@ -47,7 +48,7 @@ def asked(words: str) -> tuple[Path, str] | None:
 
 def shard(path: Path) -> dict[str, Any]:
     """A shard: `samples`, `bytes`, `members` by extension, what its parquet promises of the tar (`sha256`,
-    null without one), and `list`, each sample's key, members, JSON and text.
+    null without one), and `list`, each sample's key and members, of the first SHOWN with JSON and text.
 
     Raises RecipeError when there is no such tar, ManifestError for one that cannot be read on.
     """
@@ -62,7 +63,9 @@ def shard(path: Path) -> dict[str, Any]:
         "samples": len(found),
         "members": by_extension,
         "sha256": _promised(path),
-        "list": [_sample(path, key, members) for key, members in found.items()],
+        "list": [
+            _sample(path, key, members, texts=at < SHOWN) for at, (key, members) in enumerate(found.items())
+        ],
     }
 
 
@@ -124,43 +127,67 @@ def _by_walk(path: Path, wanted: str) -> tuple[str, list[Member]]:
 
 def _by_parquet(path: Path, wanted: str) -> tuple[str, list[Member]] | None:
     """A sample's members by the offsets in the shard's parquet; None where it has none, or is not of this
-    tar."""
+    tar. Raises ManifestError for members that do not lie within the tar."""
+    row = _listed(path, wanted)
+    if row is None or not _begins(path, row["header_offset"], row["key"].encode()):
+        return None
+    members = [Member(row["media_ext"], row["media_offset"], row["media_bytes"])]
+    members += [Member(ext, row[f"{ext}_offset"], row[f"{ext}_size"]) for ext in _TEXTS[::-1]]
+    end = path.stat().st_size
+    if None in row.values() or any(not 0 <= m.offset <= m.offset + m.size <= end for m in members):
+        raise ManifestError(
+            f"{path.with_suffix('.parquet')} places {row['key']} elsewhere than within the {end} bytes of "
+            f"{path.name}; `reelmix verify` says more"
+        )
+    return row["key"], members
+
+
+def _listed(path: Path, wanted: str) -> dict[str, Any] | None:
+    """The one row of the shard's parquet whose key begins so."""
     _there(path)
-    names = ["key", "header_offset", "media_ext", "media_offset", "media_bytes"]
-    names += [f"{ext}_{what}" for ext in ("txt", "json") for what in ("offset", "size")]
+    numbers = ["header_offset", "media_offset", "media_bytes"]
+    numbers += [f"{ext}_{what}" for ext in _TEXTS for what in ("offset", "size")]
+    kinds = dict.fromkeys(("key", "media_ext"), pa.string()) | dict.fromkeys(numbers, pa.int64())
+    schema = pa.schema(kinds)
     try:
-        rows = pq.read_table(path.with_suffix(".parquet"), columns=names)
-    except (OSError, pa.ArrowException):
+        rows = pq.read_table(path.with_suffix(".parquet"), columns=schema.names).cast(schema)
+    except (OSError, ValueError, pa.ArrowException):
         return None
-    mine = rows.filter(pc.starts_with(rows["key"], wanted)).to_pylist()
-    if len(mine) != 1:
-        return None
-    row = mine[0]
-    if _read(path, row["header_offset"], len(row["key"])) != row["key"].encode():
-        return None
-    media = Member(row["media_ext"], row["media_offset"], row["media_bytes"])
-    return row["key"], [media, *(Member(e, row[f"{e}_offset"], row[f"{e}_size"]) for e in ("txt", "json"))]
+    mine: list[dict[str, Any]] = rows.filter(pc.starts_with(rows["key"], wanted)).to_pylist()
+    return mine[0] if len(mine) == 1 else None
 
 
-def _sample(path: Path, key: str, members: list[Member]) -> dict[str, Any]:
-    texts = {m.extension: _content(path, m) for m in members if m.extension.rpartition(".")[2] in _TEXTS}
+def _begins(path: Path, at: int | None, name: bytes) -> bool:
+    """Whether a sample's first header stands there."""
+    return at is not None and at >= 0 and _read(path, at, len(name)) == name
+
+
+def _sample(path: Path, key: str, members: list[Member], *, texts: bool = True) -> dict[str, Any]:
     return {
         "key": key,
         "members": [{"extension": m.extension, "offset": m.offset, "bytes": m.size} for m in members],
-        **{name: _parsed(name, text) for name, text in texts.items()},
+        **(dict(_texts(path, members)) if texts else {}),
     }
 
 
-def _content(path: Path, member: Member) -> str:
-    if member.size > LONGEST_BYTES:
-        return f"({member.size} bytes, more than the {LONGEST_BYTES} that are shown)"
-    return _read(path, member.offset, member.size).decode("utf-8", "backslashreplace")
+def _texts(path: Path, members: list[Member]) -> Iterator[tuple[str, Any]]:
+    """What a sample says by extension; all of it together is bounded."""
+    room = LONGEST_BYTES
+    for member in members:
+        if member.extension.rpartition(".")[2] not in _TEXTS:
+            continue
+        if member.size > room:
+            yield member.extension, f"({member.size} bytes, more than are shown)"
+            continue
+        room -= member.size
+        text = _read(path, member.offset, member.size).decode("utf-8", "backslashreplace")
+        yield member.extension, _parsed(member.extension, text)
 
 
 def _parsed(name: str, text: str) -> Any:
     try:
         return json.loads(text) if name.endswith("json") else text
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -204,7 +231,7 @@ def shard_lines(value: dict[str, Any]) -> Iterator[str]:
     rows = [_row(one, list(value["members"])) for one in value["list"][:SHOWN]]
     yield aligned(["key", *value["members"], "text"], rows, line_cells=LINE)
     if value["samples"] > SHOWN:
-        yield f"… and {value['samples'] - SHOWN} more; --json has them all"
+        yield f"… and {value['samples'] - SHOWN} more; --json has the keys of all"
     yield f"{value['shard']}:KEY shows one sample with its JSON and where it came from"
 
 

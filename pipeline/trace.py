@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import verdicts
-from manifests.errors import ManifestError, RecipeError
-from manifests.manifest import Manifest
+from manifests.errors import RecipeError
+from manifests.manifest import Manifest, finished
 from pipeline.rulings import recorded, ruling
 from pipeline.show import cut
 from pipeline.wrote import changed, stages_of
@@ -29,9 +29,7 @@ def trace(out: Path, wanted: str) -> dict[str, Any]:
     `wrote` by stage, `rules` as they were judged (`pipeline.rulings.ruling`), `verdicts`, and `live`; then
     its `neighbours` and `shard`. Raises RecipeError when nothing, or rows of more than one asset, answer.
     """
-    steps = [m for step in verdicts.STEPS if (m := Manifest.find(out, step))]
-    if not steps:
-        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
+    steps = list(finished(out).values())
     asset, ids = _found(steps, wanted)
     tables = [(step, _of_asset(step, asset)) for step in steps]
     given = steps[-1].table("verdicts")

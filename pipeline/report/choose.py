@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from filters.expressions import only, walk, written
 from filters.handles import Threshold, thresholds
 from filters.rules import Rule
 from manifests.manifest import Manifest
@@ -22,13 +23,14 @@ _ANY = "md5(id)"
 @dataclass(frozen=True)
 class Verdict:
     """One reason for which rows went (or, of a rule that has texts replaced, were touched): how many, which
-    are shown, and which were just kept."""
+    are shown (the `nearest` to the threshold first, or any), and which were just kept."""
 
     step: str
     reason: str
     rows: int
     gone: tuple[str, ...]
     just_kept: tuple[str, ...] = ()
+    nearest: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,30 +78,34 @@ def _rejected(run: Run) -> Iterator[Verdict]:
     here = {(row["step"], row["reason"]): row["rows"] for row in found}
     for step, reason in sorted(here, key=lambda key: places.index(key) if key in places else len(places)):
         gone = "fate = 'rejected' and step = $step and reason = $reason"
-        margin = _margin(run, run.rules.get((step, reason)))
-        order = f"{margin} desc nulls last" if margin else _ANY
-        shown = _ids(run, gone, order, GONE, step=step, reason=reason)
-        yield Verdict(step, reason, here[step, reason], tuple(shown), _just_kept(run, (step, reason), margin))
+        rule = run.rules.get((step, reason))
+        margin = _margin(run, rule)
+        shown = _ids(run, gone, _nearest(margin), GONE, step=step, reason=reason)
+        kept = _just_kept(run.judged(rule), rule, margin) if rule and margin else ()
+        yield Verdict(step, reason, here[step, reason], tuple(shown), kept, bool(margin))
 
 
-def _just_kept(run: Run, key: tuple[str, str], margin: str | None) -> tuple[str, ...]:
-    if not margin:
-        return ()
-    met = f"fate is null and {_meant(run.rules[key])} and {margin} >= 0"
-    return tuple(_ids(run, met, f"{margin} asc", JUST_KEPT))
+def _just_kept(judged: Run, rule: Rule, margin: str) -> tuple[str, ...]:
+    met = f"fate is null and meets and {_meant(rule)} and {margin} is not null"
+    return tuple(_ids(judged, met, f"{margin} asc", JUST_KEPT))
 
 
 def _rerouted(run: Run) -> Iterator[Verdict]:
-    """Rules that have texts replaced, where their condition is one of thresholds."""
+    """Rules that have texts replaced, and the live rows that do not meet them."""
     for key, rule in run.rules.items():
-        margin = _margin(run, rule)
-        if rule.otherwise != "recaption" or not margin:
+        if rule.otherwise != "recaption":
             continue
-        condition = f"fate is null and {_meant(rule)} and {margin} < 0"
-        rows = run.ask(f"select count(*) as rows from rows where {condition}")[0]["rows"]
-        shown = _ids(run, condition, f"{margin} desc", GONE)
+        judged, margin = run.judged(rule), _margin(run, rule)
+        failing = "fate is null and not meets"
+        rows = judged.ask(f"select count(*) as rows from rows where {failing}")[0]["rows"]
+        shown = _ids(judged, failing, _nearest(margin), GONE)
+        kept = _just_kept(judged, rule, margin) if margin else ()
         if rows:
-            yield Verdict(*key, rows, tuple(shown), _just_kept(run, key, margin))
+            yield Verdict(*key, rows, tuple(shown), kept, bool(margin))
+
+
+def _nearest(margin: str | None) -> str:
+    return f"{margin} desc nulls last" if margin else _ANY
 
 
 def _meant(rule: Rule) -> str:
@@ -109,8 +115,8 @@ def _meant(rule: Rule) -> str:
 
 def _margin(run: Run, rule: Rule | None) -> str | None:
     """SQL of how far a row is on the right side of the nearest threshold of a rule; None where there is
-    none."""
-    if rule is None:
+    none, or where OR joins thresholds: a row may fall short of one and be kept."""
+    if rule is None or _alternative(rule):
         return None
     shares = dict.fromkeys(name for p in rule.parameters for name, _ in p.by_corpus or ())
     if not shares:
@@ -118,6 +124,11 @@ def _margin(run: Run, rule: Rule | None) -> str | None:
     cases = {corpus: _least(thresholds(rule, corpus)) for corpus in shares}
     told = " ".join(f"when {_literal(corpus)} then {sql}" for corpus, sql in cases.items() if sql)
     return f"case corpus {told} end" if told else None
+
+
+def _alternative(rule: Rule) -> bool:
+    parts = (node for node in walk(only(rule.keep)) if node.get("type") == "CONJUNCTION_OR")
+    return any(thresholds(rule.model_copy(update={"keep": written(part)})) for part in parts)
 
 
 def _literal(text: str) -> str:

@@ -62,7 +62,7 @@ def rules(run: Run) -> Html:
     rows = [
         [
             step,
-            line["rule"] + (" (replaces texts)" if line["otherwise"] == "recaption" else ""),
+            line["rule"] + (" (replaces texts of kept rows)" if line["otherwise"] == "recaption" else ""),
             tag("code", line["keep"]),
             line["alone"],
             line["only"],
@@ -80,7 +80,7 @@ def rules(run: Run) -> Html:
     note = (
         "Alone: rows it would take were it the only rule. Only it: rows that no other rule takes, which come "
         "back when it is lifted. Here: rows it takes after the rules before it. A rule that "
-        "replaces texts takes no row: their text is written anew."
+        "replaces texts takes no row: it is counted over the rows that no rule rejects."
     )
     return joined(
         [

@@ -37,7 +37,7 @@ def _verdict(run: Run, verdict: Verdict, cards: Cards) -> Html:
         [
             tag("h3", head),
             tag("p", "keeps when ", tag("code", rule.spelled())) if rule else None,
-            tag("h4", f"{gone}, nearest to the threshold first" if names else gone),
+            tag("h4", f"{gone}, nearest to the threshold first" if verdict.nearest else gone),
             tag("div", *shown, class_="grid"),
             tag("h4", "just kept") if kept else None,
             tag("div", *kept, class_="grid") if kept else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from filters.handles import thresholds
+from filters.judge import KEPT, outcomes
 from filters.rules import Rule
 from manifests import columns, files, verdicts
-from manifests.errors import ManifestError, RecipeError
-from manifests.manifest import Manifest
+from manifests.errors import RecipeError
+from manifests.manifest import Manifest, finished
 from manifests.sql import query
 from pipeline.rulings import recorded
 from pipeline.stale import stale_steps
@@ -50,6 +51,13 @@ class Run:
         """The answer to a question of `rows`."""
         return list(query(statement, {"rows": self.rows}, parameters).to_pylist())
 
+    def judged(self, rule: Rule) -> Run:
+        """The same run; its rows say besides whether each `meets` a rule."""
+        rows = self.last.all_rows(list(dict.fromkeys(["id", *rule.columns])))
+        meets = pc.equal(outcomes(rows, [rule])[rule.name], KEPT)
+        at = pc.index_in(self.rows["id"], value_set=rows["id"])
+        return replace(self, rows=self.rows.append_column("meets", meets.take(at)))
+
     def whole(self, ids: Iterable[str]) -> pa.Table:
         """These rows of the last step with all their columns, bucket by bucket."""
         wanted = pa.array(sorted(set(ids)), pa.string())
@@ -59,9 +67,7 @@ class Run:
 
 def open_run(out: Path) -> Run:
     """Read a work directory; raises ManifestError for a folder without a finished step."""
-    found = {step: m for step in verdicts.STEPS if (m := Manifest.find(out, step))}
-    if not found:
-        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
+    found = finished(out)
     stale = stale_steps(found)
     steps = {step: m for step, m in found.items() if step not in stale}
     last = list(steps.values())[-1]

@@ -26,6 +26,14 @@ def test_no_record_no_manifest(tmp_path: Path) -> None:
         Manifest.open(tmp_path, "ingest")
 
 
+def test_finished_steps(tmp_path: Path) -> None:
+    """By step, in their order; a directory without one says how to make one."""
+    with pytest.raises(ManifestError, match="no finished step; `reelmix run"):
+        manifest.finished(tmp_path)
+    commit(tmp_path, ["a"])
+    assert ["ingest"] == list(manifest.finished(tmp_path))
+
+
 def test_commit_lists_files_with_hashes(tmp_path: Path) -> None:
     """Each listed part has the size and SHA-256 of the file."""
     done = commit(tmp_path, ["a", "b"])

@@ -14,6 +14,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from filters.rules import Rule
+from manifests import manifest, verdicts
+from manifests.manifest import Manifest
 from pipeline.context import Context
 from pipeline.drive import checked_recipe, held
 from pipeline.model import ModelWork
@@ -55,6 +58,18 @@ def run_here(
         run_steps(Context(out, recipe, Here(), log, f"run{os.getpid()}"), tuple(only))
         log.write({})
     return log
+
+
+def commit(out: Path, step: str, rows: pa.Table, given: pa.Table, rules: Iterable[Rule]) -> Manifest:
+    """A step made by hand: these rows, the verdicts given on them and the rules that judged."""
+    record = {
+        "inputs": "made",
+        "rows": {"": manifest.put(out / step, "rows-all", rows)},
+        "tables": {"verdicts": manifest.put(out / step, "verdicts", given)},
+        "counts": verdicts.counts(rows, given),
+        "rules": [rule.model_dump(mode="json") for rule in rules],
+    }
+    return manifest.commit(out, step, record, [])
 
 
 def die_at(write: int) -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,26 @@ def test_inspect_a_shard(reelmix: Any, finished: Path) -> None:
     assert (0, True, True) == (code, f'"id": "{key}"' in text, "its way: source" in text)
     code, _, err = reelmix("inspect", tar.with_name("1.tar"))
     assert (2, True) == (code, f"the nearest is {tar}" in err)
+
+
+def test_a_hostile_key_steers_no_terminal(reelmix: Any, tmp_path: Path) -> None:
+    """The name of a member is escaped where a message tells it."""
+    with tarfile.open(tmp_path / "x.tar", "w") as tar:
+        tar.addfile(tarfile.TarInfo("a\x1b]0;pwned\x07b.txt"))
+    code, _, err = reelmix("inspect", f"{tmp_path / 'x.tar'}:zzz")
+    assert (2, "\x1b" in err, "\x07" in err) == (code, False, False)
+    assert "the nearest is a\\x1b]0;pwned\\x07b\n" in err
+
+
+def test_json_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is not printable is escaped as JSON has it, in two halves above U+FFFF; other scripts stay
+    readable."""
+    value = {"\u202ekey": "\x1b\x7f\x9b\u2028\ud800\U000e0001 猫 café\n"}
+    cli._print(value)
+    out = capsys.readouterr().out
+    expected = r'"\u202ekey": "\u001b\u007f\u009b\u2028\ud800\udb40\udc01 猫 café\n"'
+    assert f"{{\n {expected}\n}}\n" == out
+    assert value == json.loads(out)
 
 
 def test_diff(reelmix: Any, finished: Path, tmp_path: Path) -> None:

@@ -78,6 +78,26 @@ def test_resources_make_no_difference(finished: Path, tmp_path: Path, setting: s
     assert equal == found["equal"]
 
 
+def test_resources_of_stages_with_a_name(finished: Path, tmp_path: Path) -> None:
+    """The stages of a recipe's own tables are called KIND.NAME: the batch is a resource, the label is not."""
+    a, b = (Path(shutil.copytree(finished, tmp_path / name)) for name in "ab")
+    for out, batch, label in ((a, 2, "x"), (b, 4, "y")):
+        record = {**Manifest.open(out, "score").record, "sha256": None}
+        record["settings"] |= {
+            "ClassifyFrames.nsfw": {"batch": batch, "label": label},
+            "CountObjects.cat": {"threads": batch},
+            "CallScorer.mine": {"batch": batch},
+        }
+        write_json(out / "score" / "record.json", record)
+    expected = {
+        "score.CallScorer.mine.batch": False,
+        "score.ClassifyFrames.nsfw.batch": True,
+        "score.ClassifyFrames.nsfw.label": False,
+        "score.CountObjects.cat.threads": True,
+    }
+    assert expected == {line["name"]: line["resource"] for line in compare(a, b)["settings"]}
+
+
 def test_a_directory_without_a_run(finished: Path, tmp_path: Path) -> None:
     """It says how to make one."""
     with pytest.raises(ManifestError, match="reelmix run"):

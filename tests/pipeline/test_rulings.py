@@ -6,9 +6,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from filters.judge import judge
 from filters.rules import Rule, load_rules
 from manifests.manifest import Manifest
 from pipeline.rulings import effects, ruling
+from tests.pipeline.local import commit
 
 # They read the finished run that the flow's tests make.
 pytestmark = pytest.mark.xdist_group("flow")
@@ -32,6 +34,24 @@ def test_ruling(blur: float | None, kind: str, outcome: str, by: float | None) -
     row = pa.table({"id": ["a"], "kind": [kind], "corpus": ["main"], "blur": pa.array([blur], pa.float64())})
     found = ruling(rule("blur <= $max", max=0.75, kinds=["video"]), row)
     assert (outcome, by) == (found["outcome"], found["thresholds"][0]["by"])
+
+
+def test_texts_are_replaced_of_rows_that_are_kept(tmp_path: Path) -> None:
+    """Of four rows two fail the rule on texts; one of these the other rule rejects, so one text is
+    replaced."""
+    rows = pa.table(
+        {"id": ["a", "b", "c", "d"], "blur": [0.9, 0.9, 0.1, 0.1], "clip_score": [0.1, 0.9, 0.1, 0.9]}
+    )
+    rules = load_rules(
+        {
+            "sharp": {"keep": "blur <= $max", "why": "a test", "max": 0.5},
+            "fits": {"keep": "clip_score >= $min", "why": "a test", "min": 0.5, "otherwise": "recaption"},
+        }
+    )
+    given = judge(rows, rules, step="filter")
+    step = commit(tmp_path, "filter", rows, given, rules)
+    counts = {line["rule"]: [line["alone"], line["only"], line["here"]] for line in effects(step)}
+    assert {"sharp": [2, 2, 2], "fits": [1, 1, 1]} == counts
 
 
 def test_effects_add_up(finished: Path) -> None:

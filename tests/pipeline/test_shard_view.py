@@ -5,6 +5,8 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from manifests.errors import ManifestError, RecipeError
@@ -83,6 +85,34 @@ def test_a_parquet_of_another_tar_is_not_believed(packed: Path, tmp_path: Path) 
     tar = tar_of(tmp_path / "x.tar", {"a.txt": b"1", f"{shard(packed)['list'][0]['key']}.txt": b"2"})
     shutil.copy(packed.with_suffix(".parquet"), tmp_path / "x.parquet")
     assert "2" == sample(tar, shard(packed)["list"][0]["key"])["txt"]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("txt_size", -1), ("txt_offset", 1 << 40), ("json_size", None)]
+)
+def test_a_parquet_that_leads_outside_the_tar(
+    packed: Path, tmp_path: Path, column: str, value: int | None
+) -> None:
+    """Nothing is read by a size below zero, none at all, or a place behind the end; it is said."""
+    tar = Path(shutil.copy(packed, tmp_path / "x.tar"))
+    table = pq.read_table(packed.with_suffix(".parquet"))
+    wrong = pa.array([value] * len(table), pa.int64())
+    table = table.set_column(table.column_names.index(column), column, wrong)
+    pq.write_table(table, tmp_path / "x.parquet")
+    with pytest.raises(ManifestError, match=r"x.parquet places .* elsewhere than within"):
+        sample(tar, table["key"][0].as_py())
+
+
+def test_texts_are_read_of_those_that_are_shown(tmp_path: Path) -> None:
+    """Every sample has its members; beyond the first 40, and beyond 1 MiB of one sample, no text."""
+    members = {f"{n:02}.txt": b"word" for n in range(42)} | {"00.txt": b"x" * (1 << 20), "00.b.txt": b"y"}
+    found = shard(tar_of(tmp_path / "x.tar", dict(sorted(members.items()))))
+    assert [True] * 40 + [False] * 2 == [bool({"txt", "b.txt"} & one.keys()) for one in found["list"]]
+    assert [4] * 41 == [one["members"][0]["bytes"] for one in found["list"][1:]]
+    assert ("y", "(1048576 bytes, more than are shown)") == (
+        found["list"][0]["b.txt"],
+        found["list"][0]["txt"],
+    )
 
 
 def test_wrong_path_and_wrong_key(packed: Path) -> None:
