@@ -12,8 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from manifests import verdicts
-from manifests.errors import ManifestError
-from manifests.manifest import Manifest
+from manifests.manifest import Manifest, finished
 from manifests.store import part_name, read_side
 from pipeline.stale import stale_steps
 from pipeline.tune.places import Places
@@ -42,10 +41,8 @@ class Clips:
     @classmethod
     def open(cls, out: Path) -> Clips:
         """Of the last step up to `score`; raises ManifestError when none is finished."""
-        found = [m for step in ("score", "split", "ingest") if (m := Manifest.find(out, step))]
-        if not found:
-            raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
-        return cls(out, found[0])
+        found = finished(out)
+        return cls(out, next(found[step] for step in ("score", "split", "ingest") if step in found))
 
     @cached_property
     def _rows(self) -> pa.Table:
@@ -110,7 +107,7 @@ class Clips:
 def failures(out: Path, *, examples: int = 5) -> list[dict[str, Any]]:
     """The failed rows by step and reason, with the first few of each, as far as steps still follow from what
     was run before them; rules that fail what they cannot score are among them."""
-    steps = {step: m for step in verdicts.STEPS if (m := Manifest.find(out, step))}
+    steps = finished(out)
     fresh = [m for step, m in steps.items() if step not in stale_steps(steps)]
     given = verdicts.first(fresh[-1].table("verdicts"))
     bad = given.filter(pc.equal(given["fate"], "failed"))

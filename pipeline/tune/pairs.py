@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from manifests.manifest import Manifest
-from manifests.verdicts import STEPS
+from manifests.manifest import Manifest, finished
 from pipeline.stale import stale_steps
 from pipeline.tune.clips import Clips
 
@@ -32,7 +31,7 @@ def levels(clips: Clips, settings: dict[str, Any], *, n: int = 6) -> list[dict[s
     when both are, else `other`: a rule or a third row took one of them. Byte copies (`content`) are no matter
     of a threshold and are only counted.
     """
-    steps = {step: m for step in STEPS if (m := Manifest.find(clips.out, step))}
+    steps = finished(clips.out)
     found = steps.get("dedup")
     if found is None or "dedup" in stale_steps(steps):
         return []
