@@ -90,7 +90,7 @@ def to_goal(values: Values, good: Mask, goal: Goal, target: float, side: Side) -
     if not good.any() or good.all():
         raise RecipeError(
             f"{int(good.sum())} good and {int((~good).sum())} bad rows with a known value are labelled; a "
-            f"threshold needs some of both"
+            f"threshold needs some of both: vote on the page, or name --labels"
         )
     found = _best(values, good, goal, target, side)
     if math.isnan(found):

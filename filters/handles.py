@@ -133,16 +133,41 @@ def thresholds(rule: Rule, corpus: str | None = None) -> list[Threshold]:
     return list(dict.fromkeys(one for name in asked for one in _at(rule, name)))
 
 
-def check_ranges(rules: Iterable[Rule]) -> None:
-    """Raises RecipeError for a threshold outside the range of its column: a percentage of a share, say."""
-    for rule in rules:
-        for one in thresholds(rule) if rule.enabled else ():
+def check_thresholds(rules: Iterable[Rule]) -> None:
+    """Raises RecipeError for a threshold outside the range of its column (a percentage of a share, say), for
+    a range that nothing lies within, and for a share of the wrong end."""
+    for rule in (rule for rule in rules if rule.enabled):
+        _check_sides(rule)
+        for one in thresholds(rule):
             least, most = columns.column(one.column).range
             if not least <= one.value <= most:
                 raise RecipeError(
                     f"[filter.{rule.name}] keep compares {one.column} with {one.value:g}, but it is from "
                     f"{least:g} to {most:g}; write a number on that scale, or enabled = false"
                 )
+
+
+def _check_sides(rule: Rule) -> None:
+    given = {parameter.name: parameter for parameter in rule.parameters}
+    ends: dict[str, dict[Side, float]] = {}
+    for handle in handles(rule):
+        parameter = given[handle.parameter]
+        value = _number(parameter, "")
+        wrong = {"min": parameter.bottom, "max": parameter.top}[handle.side]
+        if wrong is not None:
+            right = "top" if handle.side == "min" else "bottom"
+            raise RecipeError(
+                f"[filter.{rule.name}] {handle.parameter}: keep = {rule.keep!r} would keep the other end; "
+                f"write {handle.parameter} = {{ {right} = {wrong:g} }}"
+            )
+        if value is not None:
+            ends.setdefault(handle.axis, {})[handle.side] = value
+    for axis, end in ends.items():
+        if end.get("min", -math.inf) > end.get("max", math.inf):
+            raise RecipeError(
+                f"[filter.{rule.name}] no {axis} is at least {end['min']:g} and at most {end['max']:g}; "
+                f"exchange the two"
+            )
 
 
 def _at(rule: Rule, corpus: str) -> Iterator[Threshold]:

@@ -221,8 +221,10 @@ def _bind(rule: Rule, row: pa.Table) -> None:
         answer = query(f"select ({condition}\n) as kept from rows", {"rows": row}, values)
     except duckdb.Error as error:
         problem = str(error).partition("\n")[0]
+        types = ", ".join(f"{name} is {row.schema.field(name).type}" for name in rule.columns)
         raise RecipeError(
-            f"[filter.{rule.name}] keep = {rule.keep!r} cannot be computed: {problem}"
+            f"[filter.{rule.name}] keep = {rule.keep!r} cannot be computed: {problem}; compare what is of "
+            f"one type: {types}"
         ) from error
     found = answer.schema.field("kept").type
     if not pa.types.is_boolean(found):

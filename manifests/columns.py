@@ -505,8 +505,11 @@ def is_named(name: str) -> bool:
 
 def remedy(name: str, known: Iterable[str]) -> str:
     """The end of a sentence on a column that is not there: what has it computed, or the nearest name."""
-    asked = column(name).asked if name in COLUMNS or is_named(name) else ""
-    return f"{asked} has it computed" if asked else nearest(name, known)
+    there = name in COLUMNS or is_named(name)
+    asked = column(name).asked if there else ""
+    if asked:
+        return f"{asked} has it computed"
+    return "judge after the step that writes it, or run that anew" if there else nearest(name, known)
 
 
 def schema(names: Iterable[str]) -> pa.Schema:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MOST_LISTED = 40
+
 
 class RecipeError(Exception):
     """A person has to edit a file or a command; raised before any work starts."""
@@ -31,7 +33,11 @@ class RowError(Exception):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence that offers the closest valid name, or lists them all when none is close."""
+    """The end of a sentence that offers the closest valid name, or lists the first MOST_LISTED when none is
+    close."""
     options = sorted(known)
     close = difflib.get_close_matches(name, options, n=1, cutoff=0.6)
-    return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(options)}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(options) - MOST_LISTED} more" if len(options) > MOST_LISTED else ""
+    return f"known: {', '.join(options[:MOST_LISTED])}{more}"

@@ -95,7 +95,7 @@ def finished(out: Path) -> dict[str, Manifest]:
     """The committed steps of a work directory, in their order; raises ManifestError when there is none."""
     found = {step: m for step in verdicts.STEPS if (m := Manifest.find(out, step))}
     if not found:
-        raise ManifestError(f"{out} holds no finished step; `reelmix run --out {out}` makes one")
+        raise ManifestError(f"{out} holds no finished step; name the folder of a `reelmix run --out`")
     return found
 
 

@@ -62,6 +62,8 @@ def _sides(words: set[str]) -> tuple[str, ...]:
 
 def _words(statement: str) -> set[str]:
     """The names in a statement, in lower case as SQL compares them; texts and comments name nothing."""
+    if not statement.strip():
+        raise RecipeError("sql takes one select statement, found none; such as: select * from split limit 3")
     content = statement.encode()
     tokens = duckdb.tokenize(statement)
     ends = [begin for begin, _ in tokens[1:]] + [len(content)]

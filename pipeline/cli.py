@@ -246,7 +246,9 @@ def tune(
     save: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Let the page write to this recipe.")
     ] = None,
-    port: Annotated[int, typer.Option(help="The port on loopback; 0 takes a free one.")] = 8787,
+    port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="The port on loopback; 0 takes a free one.")
+    ] = 8787,
     what_if: Annotated[
         list[str] | None, typer.Option("--what-if", metavar="RULE.PARAM=V", help="Say what would be kept.")
     ] = None,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from filters.handles import check_ranges
+from filters import handles
 from filters.rules import Rule
 from manifests.errors import ManifestError, RecipeError, nearest
 from manifests.manifest import Manifest
@@ -112,7 +112,7 @@ def check_models(recipe: Recipe) -> None:
 def check_thresholds(recipe: Recipe) -> None:
     """Raises RecipeError for a threshold that belongs to another model than the recipe names, or to another
     scale."""
-    check_ranges(recipe.rules)
+    handles.check_thresholds(recipe.rules)
     for rule in (rule for rule in recipe.rules if rule.enabled):
         _check_thresholds(recipe, rule)
 

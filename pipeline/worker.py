@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import resource
+import sys
 import time
 import traceback
 from collections import Counter
@@ -236,12 +237,14 @@ def apart(work: Callable[[pa.Table], T], given: pa.Table) -> tuple[list[T], dict
 
 
 def _last_error() -> str:
-    """The exception in flight as `reason: detail`."""
-    lines = traceback.format_exc().strip().splitlines()
-    kind, _, detail = lines[-1].partition(": ")
-    if kind.endswith("RowError"):
-        return detail
-    return f"exception: {kind} {detail} ({lines[-3].strip() if len(lines) > 3 else 'no frame'})"
+    """The exception in flight as `reason: detail`, with the line that raised it."""
+    _, error, tracebacks = sys.exc_info()
+    if isinstance(error, RowError):
+        return str(error)
+    frames = traceback.extract_tb(tracebacks)
+    place = f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else "no frame"
+    words = " ".join(str(error).split())
+    return f"exception: {type(error).__name__} {words} ({place})"
 
 
 def checked(stage: Stage, done: pa.Table, results: Results, given: pa.Table) -> pa.Table:

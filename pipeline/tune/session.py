@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from filters.handles import Handle, check_ranges, handle_of, handles
+from filters.handles import Handle, check_thresholds, handle_of, handles
 from filters.rules import Rule, override
 from filters.trial import Mask, Trial, Values, rejecting
 from manifests.errors import RecipeError, nearest
+from pipeline.context import JUDGES
 from pipeline.recipe import Recipe
 from pipeline.retention import far_more
 from pipeline.tune.clips import Clips
@@ -73,14 +74,24 @@ class Session:
         known = {rule.name: rule for rule in self.saved}
         for name, change in changes.items():
             if name not in known:
-                raise RecipeError(f"unknown rule {name!r}; {nearest(name, known)}")
+                raise RecipeError(self._absent(name, known))
             parameters = [parameter.name for parameter in known[name].parameters]
             for key in change:
                 if key not in ("enabled", *parameters):
                     raise RecipeError(f"{name} has no threshold {key!r}; {nearest(key, parameters)}")
         rules = override(self.saved, changes)
-        check_ranges(rules)
+        check_thresholds(rules)
         return rules
+
+    def _absent(self, name: str, known: Iterable[str]) -> str:
+        """Why a rule cannot be tuned here."""
+        rule = next((rule for rule in self.recipe.rules if rule.name == name), None)
+        if rule is None:
+            return f"unknown rule {name!r}; {nearest(name, known)}"
+        step = next(step for step, after in JUDGES.items() if rule.after in after)
+        if step != self.step:
+            return f"{name} is judged by {step}; take --step {step}"
+        return f"{name} is off, and what it reads was not computed: {', '.join(rule.columns)}"
 
     def start(self) -> Json:
         """What does not change while people tune: rules, measures, corpora, rates."""

@@ -40,7 +40,12 @@ class Asked:
 
     @property
     def anything(self) -> bool:
-        return any((self.what_if, self.sweep, self.boundary, self.calibrate, self.diff))
+        return any(
+            (
+                *(self.what_if, self.sweep, self.boundary, self.calibrate, self.diff, self.labels),
+                *(target is not None for target in self.goals.values()),
+            )
+        )
 
 
 def desk(
@@ -53,6 +58,8 @@ def desk(
     """
     if save and save.exists() and recipe not in (EMBEDDED, str(save)):
         raise RecipeError(f"{save} exists and is not {recipe}; save to another file, or tune --recipe {save}")
+    if save and not save.absolute().parent.is_dir():
+        raise RecipeError(f"{save.absolute().parent} is no folder; make it, or save elsewhere")
     base, settings = recipe, tuple(settings)
 
     def read() -> Recipe:
@@ -72,6 +79,9 @@ def recipe_of(name: str, settings: Iterable[str] = ()) -> Recipe:
 
 def answer(desk: Desk, step: str | None, asked: Asked) -> Told:
     """The answer as JSON values and as text. Raises RecipeError for what names no threshold."""
+    goals = [f"--{goal}" for goal, target in asked.goals.items() if target is not None]
+    if not asked.calibrate and (goals or asked.labels):
+        raise RecipeError(f"{', '.join(goals) or '--labels'} goes with --calibrate RULE.PARAM")
     session, changes = desk.session(step), changes_of(asked.what_if)
     if asked.sweep:
         return _sweep(session, changes, asked.sweep)
@@ -86,6 +96,8 @@ def answer(desk: Desk, step: str | None, asked: Asked) -> Told:
 
 def write_export(desk: Desk, step: str | None, asked: Asked, path: Path) -> str:
     """Write the page as one file; returns a line that says so."""
+    if not path.absolute().parent.is_dir():
+        raise RecipeError(f"{path.absolute().parent} is no folder; make it, or export elsewhere")
     html = exported(desk.session(step), changes_of(asked.what_if), desk.votes.by_id)
     path.write_text(html, encoding="utf-8")
     return f"{path}: {len(html) / 1e6:.1f} MB, opens in any browser"
@@ -115,7 +127,8 @@ def _what_if(found: Json) -> Told:
         f"kept {kept['rows']} of {everything['rows']} rows, {kept['seconds'] / 3600:.3f} of "
         f"{everything['seconds'] / 3600:.3f} hours, about {kept['tokens']:.0f} visual tokens",
         f"against the recipe: +{found['gained']} -{found['lost']}",
-        f"captions: {captions['rows']} clips, {captions['seconds'] / 3600:.3f} hours of one core",
+        f"captions: {captions['rows']} clips, duplicates included, {captions['seconds'] / 3600:.3f} hours of "
+        f"one core",
         "",
         f"{'rule':<24}{'alone':>9}{'only it':>9}{'here':>9}",
         *(f"{r['rule']:<24}{r['alone']:>9}{r['only']:>9}{r['here']:>9}" for r in found["rules"]),

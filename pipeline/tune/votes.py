@@ -68,7 +68,7 @@ def _count(votes: dict[str, str], id_: str, vote: str | None) -> None:
 
 
 def read_labels(path: Path) -> dict[str, bool]:
-    """Labels of a .parquet, .csv or .jsonl file with the columns `id` and `good` (true or false).
+    """Labels of a .parquet, .csv or .jsonl file with the columns `id` and `good` (true, false, 1 or 0).
 
     Raises RecipeError for another file.
     """
@@ -79,8 +79,9 @@ def read_labels(path: Path) -> dict[str, bool]:
     except (OSError, pa.ArrowException) as error:
         raise RecipeError(f"{path} cannot be read: {str(error).partition(chr(10))[0]}") from error
     rows: list[Mapping[str, Any]] = table.to_pylist()
-    if not {"id", "good"} <= set(table.column_names) or not all(isinstance(r["good"], bool) for r in rows):
-        raise RecipeError(
-            f"{path} needs the columns id and good (true or false), it has {table.column_names}"
-        )
-    return {str(row["id"]): row["good"] for row in rows}
+    if not {"id", "good"} <= set(table.column_names):
+        raise RecipeError(f"{path} needs the columns id and good, it has {', '.join(table.column_names)}")
+    for row in rows:
+        if row["good"] not in (True, False):
+            raise RecipeError(f"{path}: good is true, false, 1 or 0, found {row['good']!r}")
+    return {str(row["id"]): bool(row["good"]) for row in rows}

@@ -43,7 +43,7 @@ function drawTotals() {
     h("div", {}, h("dt", {}, "kept"), h("dd", { class: "number" }, h("span", { id: "kept", "data-rows": kept.rows }, count(kept.rows)), h("small", {}, ` of ${count(all.rows)}, ${percent(kept.rows / all.rows)}`))),
     entry("video", lasting(kept.seconds), `of ${lasting(all.seconds)}`),
     entry("visual tokens, estimated", short(kept.tokens), `of ${short(all.tokens)}`),
-    captions ? entry("captioning", lasting(captions.seconds), `of one core for ${count(captions.rows)} clips, ${start.caption_s.how}`) : entry("captioning", "unknown", "in an exported page"),
+    captions ? entry("captioning, duplicates included", lasting(captions.seconds), `of one core for ${count(captions.rows)} clips, ${start.caption_s.how}`) : entry("captioning", "unknown", "in an exported page"),
     h("div", {}, h("dt", {}, whatIf.near === undefined ? "against the recipe" : `at ${value(whatIf.near)}, the nearest value known, against how it was exported`), flips));
 }
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from filters.handles import Handle, Threshold, check_ranges, handle_of, handles, thresholds
+from filters.handles import Handle, Threshold, check_thresholds, handle_of, handles, thresholds
 from filters.rules import Rule, load_rules
 from manifests.errors import RecipeError
 
@@ -125,10 +125,26 @@ def test_thresholds_of_shares() -> None:
 def test_a_number_that_its_column_cannot_reach_is_refused(keep: str, value: float) -> None:
     """A percentage of what is a share, or a logit of what is a cosine, is another scale."""
     with pytest.raises(RecipeError, match=r"it is from -?[01] to 1; write a number on that scale"):
-        check_ranges([rule(keep, t=value)])
-    check_ranges([rule(keep, t=value, enabled=False)])
+        check_thresholds([rule(keep, t=value)])
+    check_thresholds([rule(keep, t=value, enabled=False)])
 
 
 def test_numbers_within_and_of_no_range_pass() -> None:
     """The ends belong to a range; seconds have none."""
-    check_ranges([rule("blur <= $t", t=1), rule("clip_score >= $t", t=-1.0), rule("duration_s <= $t", t=1e6)])
+    check_thresholds(
+        [rule("blur <= $t", t=1), rule("clip_score >= $t", t=-1.0), rule("duration_s <= $t", t=1e6)]
+    )
+
+
+def test_a_share_of_the_wrong_end_is_refused() -> None:
+    """The top seven tenths of what is bounded from above would keep the worst."""
+    with pytest.raises(RecipeError, match=r"would keep the other end; write t = \{ bottom = 0\.7 \}"):
+        check_thresholds([rule("blur <= $t", t={"top": 0.7})])
+    check_thresholds([rule("blur <= $t", t={"bottom": 0.7}), rule("clip_score >= $t", t={"top": 0.7})])
+
+
+def test_a_range_that_holds_nothing_is_refused() -> None:
+    """The least may be the most, not more."""
+    with pytest.raises(RecipeError, match=r"no blur is at least 0\.9 and at most 0\.1; exchange the two"):
+        check_thresholds([rule("blur between $a and $b", a=0.9, b=0.1)])
+    check_thresholds([rule("blur between $a and $b", a=0.5, b=0.5)])

@@ -146,7 +146,7 @@ def test_long_values_are_shown_short() -> None:
 
 def test_rows_that_lack_a_column_are_a_recipe_error() -> None:
     """A rule is never skipped in silence because its column is missing."""
-    with pytest.raises(RecipeError, match="reads 'motion', which is no column after split; known: "):
+    with pytest.raises(RecipeError, match="reads 'motion', which is no column after split; judge"):
         judge(table([]), [rule("moving", "motion > 0")], step="filter")
 
 

@@ -28,7 +28,7 @@ def test_no_record_no_manifest(tmp_path: Path) -> None:
 
 def test_finished_steps(tmp_path: Path) -> None:
     """By step, in their order; a directory without one says how to make one."""
-    with pytest.raises(ManifestError, match="no finished step; `reelmix run"):
+    with pytest.raises(ManifestError, match="no finished step; name the folder of a `reelmix run --out`"):
         manifest.finished(tmp_path)
     commit(tmp_path, ["a"])
     assert ["ingest"] == list(manifest.finished(tmp_path))
