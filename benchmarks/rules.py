@@ -41,7 +41,7 @@ MEASURES = (
 )
 RULES = {
     "not_dim": ("luma_mean >= $min", "min", 0.03),
-    "moving": ("motion >= $min", "min", 0.02),
+    "not_still": ("motion >= $min", "min", 0.02),
     "not_long": ("duration_s <= $max", "max", 55.0),
     "not_wild": ("motion <= $max", "max", 0.99),
     "fits": ("clip_score >= $min", "min", 0.05),
@@ -130,6 +130,7 @@ def measure(folder: Path, rows: int, repeats: int) -> dict[str, float]:
     made = desk(out, str(path), (), None)
     session = made.session("filter")
     rules = [rule for rule in session.saved if rule.enabled]
+    assert len(rules) == 10, "the bars are those of ten rules"
     names = sorted({name for rule in rules for name in rule.columns} | {"id"})
     table = session.universe.read(names)
     bare = "select count(*) from rows where blur <= 0.69 and detail >= 0.01 and black_share <= 0.9"

@@ -53,6 +53,8 @@ def _compare(out: Path, folder: Path) -> list[Finding]:
 def _where_next(out: Path, seconds: float) -> str:
     return (
         f"\ndone in {seconds:.0f} s. Shards: {out}/pack/video-clips and {out}/pack/images. Next:\n"
+        f"  make report OUT={out}     a page of the run to look at\n"
+        f"  make tune OUT={out}       move thresholds and see what they do\n"
         f"  .venv/bin/reelmix inspect {out}\n"
         f"  .venv/bin/reelmix trace {out} videos/tape.mkv\n"
         f'  .venv/bin/reelmix sql {out} "select rejected_by, count(*) from filter group by 1"\n'
