@@ -53,7 +53,7 @@ td svg { display: block; width: 20rem; max-width: 26vw; height: 1.1rem; }
   th { white-space: normal; vertical-align: bottom; }
 }
 svg { background: var(--well); }
-details summary { cursor: pointer; }
+details summary { cursor: pointer; white-space: nowrap; }
 td details { max-width: 26rem; color: var(--quiet); }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: 1rem; }
 .groups { display: flex; flex-wrap: wrap; gap: 1rem; }
