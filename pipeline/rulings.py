@@ -41,7 +41,7 @@ def effects(manifest: Manifest) -> list[dict[str, Any]]:
         return []
     names = sorted({"id", *(name for rule in rules for name in rule.columns)})
     rows = manifest.all_rows(names)
-    fates = {"reject": _before(manifest), "recaption": manifest.table("verdicts")}
+    fates = {"reject": before(manifest), "recaption": manifest.table("verdicts")}
     taken = [
         effect(verdicts.with_fates(rows, given), [rule for rule in rules if rule.otherwise == kind])
         for kind, given in fates.items()
@@ -51,7 +51,7 @@ def effects(manifest: Manifest) -> list[dict[str, Any]]:
     return [{**by_name[rule.name], **more[rule.name]} for rule in rules if rule.name in by_name]
 
 
-def _before(manifest: Manifest) -> pa.Table:
+def before(manifest: Manifest) -> pa.Table:
     """The verdicts without those that this step's rules gave: only rules say which others a row fails."""
     given = manifest.table("verdicts")
     here = pc.and_(pc.equal(given["step"], manifest.step), pc.is_valid(given["failing"]))

@@ -204,7 +204,11 @@ def _save(desk: Desk, body: dict[str, Any]) -> Any:
     if edited.digest != body["digest"]:
         raise RecipeError(f"{edited.path.name} was changed meanwhile; look at the difference again")
     found = session.what_if(_changes(body))
-    told = {"kept": [found["saved"]["rows"], found["kept"]["rows"]], "rows": session.manifest_digest}
+    told = {
+        "was": session.recipes_values(_changes(body)),
+        "kept": [found["saved"]["rows"], found["kept"]["rows"]],
+        "rows": session.manifest_digest,
+    }
     save(edited, _changes(body), str(body.get("note", "")), SHAPES, told)
     return {"file": edited.path.name}
 

@@ -26,9 +26,11 @@ Changes = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Edit:
-    """A recipe file before and after; `digest` is of what stood there when people read the difference."""
+    """A recipe file before and after; `source` is what it is made of: itself, or the recipe that a new file
+    begins as. `digest` is of what stood there when people read the difference."""
 
     path: Path
+    source: Path
     before: str
     after: str
 
@@ -39,7 +41,7 @@ class Edit:
     @property
     def diff(self) -> str:
         """A unified difference."""
-        names = (f"{self.path.name} (now)", f"{self.path.name} (saved)")
+        names = (f"{self.source.name} (now)", f"{self.path.name} (saved)")
         lines = difflib.unified_diff(
             self.before.splitlines(keepends=True), self.after.splitlines(keepends=True), *names
         )
@@ -61,7 +63,7 @@ def edit(path: Path, base: str, changes: Changes) -> Edit:
             rules[name] = tomlkit.table()
         for key, value in change.items():
             _put(rules[name], key, value)
-    return Edit(path, before if path.exists() else "", tomlkit.dumps(document))
+    return Edit(path, source, before, tomlkit.dumps(document))
 
 
 def _text(path: Path) -> str:
@@ -99,16 +101,15 @@ def save(
     """
     if not note.strip():
         raise RecipeError("a saved change needs a note: why this threshold?")
-    path = edited.path.resolve()
-    if (_text(path) if path.exists() else "") != edited.before:
+    path, copied = edited.path.resolve(), edited.source != edited.path
+    if path.exists() == copied or _text(edited.source) != edited.before:
         raise RecipeError(f"{edited.path} was changed meanwhile; look at the difference again")
-    with tempfile.TemporaryDirectory() as folder:
-        rough = Path(folder) / "edited.toml"
-        rough.write_bytes(edited.after.encode())
-        _differ(
-            load(str(path), shapes).rules if edited.before else None, load(str(rough), shapes).rules, changes
-        )
-    mode = path.stat().st_mode if edited.before else None
+    # Beside the recipe, as it may name files from there.
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", suffix=".toml") as rough:
+        rough.write(edited.after.encode())
+        rough.flush()
+        _differ(load(str(edited.source), shapes).rules, load(rough.name, shapes).rules, changes)
+    mode = None if copied else path.stat().st_mode
     files.write_bytes(path, edited.after.encode())
     if mode is not None:
         path.chmod(mode)
@@ -117,8 +118,7 @@ def save(
         handle.write(json.dumps(line) + "\n")
 
 
-def _differ(before: tuple[Rule, ...] | None, after: tuple[Rule, ...], changes: Changes) -> None:
-    if before is not None and [r.identity() for r in override(before, changes)] != [
-        r.identity() for r in after
-    ]:
+def _differ(before: tuple[Rule, ...], after: tuple[Rule, ...], changes: Changes) -> None:
+    wanted = [rule.identity() for rule in override(before, changes)]
+    if wanted != [rule.identity() for rule in after]:
         raise RecipeError("the edited recipe differs in more than these thresholds; edit it by hand")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,6 @@ class Session:
     out: Path
     recipe: Recipe
     step: str
-    _universes: dict[str, Universe] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(cls, out: Path, recipe: Recipe, step: str | None = None) -> Session:
@@ -82,6 +81,11 @@ class Session:
         rules = override(self.saved, changes)
         check_thresholds(rules)
         return rules
+
+    def recipes_values(self, changes: Changes) -> Changes:
+        """What the recipe says where there are changes."""
+        known = {rule.name: {"enabled": rule.enabled, **rule.identity()["parameters"]} for rule in self.saved}
+        return {name: {key: known[name][key] for key in change} for name, change in changes.items()}
 
     def _absent(self, name: str, known: Iterable[str]) -> str:
         """Why a rule cannot be tuned here."""
@@ -242,6 +246,7 @@ class Session:
         unknown = np.flatnonzero(others & self.trial.meant(rule) & ~np.isfinite(values))
         return {
             "name": handle.name,
+            "otherwise": rule.otherwise,
             "rejected": self._near(values, margin, others & fails & beyond, n),
             "kept": self._near(values, margin, others & ~fails & ~beyond, n),
             "unknown": self._cards(unknown[: n // 2]),

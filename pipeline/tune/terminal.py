@@ -146,12 +146,12 @@ def _what_if(found: Json) -> Told:
 def _sweep(session: Session, changes: dict[str, dict[str, Any]], asked: str) -> Told:
     name, _, text = asked.partition("=")
     found = session.sweep(changes, name, swept(text))
-    lines = [f"{'value':>12}{'kept':>10}{'taken':>10}{'hours':>10}{'tokens':>14}"]
+    # A rule that has texts replaced takes no row, and sends some to be captioned.
+    word = "routed" if any(one["routed"] for one in found) else "taken"
+    lines = [f"{'value':>12}{'kept':>10}{word:>10}{'hours':>10}{'tokens':>14}"]
     for one in found:
         kept = one["kept"]
-        numbers = (
-            f"{kept['rows']:>10}{one['taken']:>10}{kept['seconds'] / 3600:>10.3f}{kept['tokens']:>14.0f}"
-        )
+        numbers = f"{kept['rows']:>10}{one[word]:>10}{kept['seconds'] / 3600:>10.3f}{kept['tokens']:>14.0f}"
         lines.append(f"{one['value']:>12.6g}{numbers}")
     return found, "\n".join(lines)
 
@@ -174,8 +174,9 @@ def swept(text: str) -> list[float]:
 
 def _boundary(found: Json) -> Told:
     lines = []
-    for side in ("rejected", "kept"):
-        lines.append(f"just {side}, nearest to {found['name']} first:")
+    beyond = {"reject": "rejected", "recaption": "sent to be captioned"}[found["otherwise"]]
+    for side, word in (("rejected", beyond), ("kept", "kept")):
+        lines.append(f"just {word}, nearest to {found['name']} first:")
         for card in found[side]:
             when = "" if card.get("start_s") is None else f" from {card['start_s']:.1f} s"
             lines.append(inert(f"  {card['value']:<12.6g}{card['id']}  {card.get('source_uri')}{when}"))

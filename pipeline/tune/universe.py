@@ -22,6 +22,7 @@ from manifests.manifest import Manifest
 from pipeline.context import JUDGES
 from pipeline.foresee import chained, measured_cpu_s_per_turn
 from pipeline.recipe import Recipe
+from pipeline.rulings import before
 from pipeline.tune.places import Places
 from stages.mix.compose import ComposeSamples
 from stages.mix.tokens import visual_tokens
@@ -55,11 +56,8 @@ class Universe:
     @cached_property
     def _live(self) -> pa.ChunkedArray:
         """Which rows of the manifest are judged: those without a fate, or only with one by these rules."""
-        given = self.manifest.table("verdicts")
-        ruled = pc.or_(pc.equal(given["fate"], "rejected"), pc.equal(given["reason"], "unscored"))
-        earlier = given.filter(pc.invert(pc.and_(pc.equal(given["step"], self.step), ruled)))
-        ids = self.manifest.all_rows(["id"])["id"]
-        return pc.invert(pc.is_in(ids, value_set=earlier["id"].combine_chunks()))
+        dead = before(self.manifest)["id"].combine_chunks()
+        return pc.invert(pc.is_in(self.manifest.all_rows(["id"])["id"], value_set=dead))
 
     @cached_property
     def names(self) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ function drawBoundary(place) {
   if (!parameterOf(S.name)) return put(place, nothing("Choose a threshold on the left: the clips around it are shown here."));
   latest("panel", () => ask("boundary", { name: S.name, n: 8 }), (found) => {
     if (S.tab !== "boundary") return;
-    const gone = ruleOf(S.name).otherwise === "recaption" ? "Just sent to be captioned" : "Just rejected";
+    const gone = found.otherwise === "recaption" ? "Just sent to be captioned" : "Just rejected";
     put(place, sides(
       [gone, "by this rule alone, nearest first", found.rejected, "rejected"],
       ["Just kept", "nearest first", found.kept, "stays"]));
@@ -55,14 +55,14 @@ function drawWaterfall(place) {
   if (!whatIf.rules.length) return put(place, nothing("No rule rejects, or an exported page does not know."));
   const all = whatIf.all, effect = whatIf.rules;
   let left = all.rows;
-  const rows = [line(["all rows that are judged", "", "", "", count(left), barCell(1, "keep")])];
+  const rows = [line(["all rows that are judged", "", "", "", "", "", count(left), barCell(1, "keep")])];
   for (const one of effect) {
     left -= one.here;
-    rows.push(line([one.rule, count(one.alone), count(one.only), count(one.here), count(left), barCell(left / all.rows, "keep")]));
+    rows.push(line([one.rule, count(one.alone), count(one.only), lasting(one.weights.seconds), short(one.weights.tokens), count(one.here), count(left), barCell(left / all.rows, "keep")]));
   }
-  for (const one of whatIf.routed) rows.push(line([`${one.rule} (recaptions, rejects none)`, "", "", count(one.rows), count(left), barCell(left / all.rows, "keep")]));
+  for (const one of whatIf.routed) rows.push(line([`${one.rule} (recaptions, rejects none)`, "", "", "", "", count(one.rows), count(left), barCell(left / all.rows, "keep")]));
   put(place, table("What each rule takes: were it the only one, what no other takes (leave-one-out), and at its place after those before it",
-    ["rule", "alone", "only it", "here", "left", ""], rows));
+    ["rule", "alone", "only it", "its video", "its tokens", "here", "left", ""], rows));
 }
 
 function drawOverlap(place) {

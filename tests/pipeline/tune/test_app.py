@@ -210,6 +210,7 @@ def test_a_saved_recipe_differs_in_that_value_only(finished: Path, tmp_path: Pat
     assert text.replace("0.6 ", "0.55 ") == mine.read_text()
     (line,) = map(json.loads, (tmp_path / "mine.history.jsonl").read_text().splitlines())
     assert ("softer", changes) == (line["note"], line["changes"])
+    assert {"not_blurred": {"max": 0.6}} == line["was"]
     assert "changed meanwhile" in ask(client, "save", 400, changes=changes, digest=digest, note="x")["error"]
     assert [] == list(tmp_path.glob(".*"))
     assert (

@@ -73,3 +73,24 @@ def test_what_would_change_more_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="differs in more than these thresholds"):
         save(edited, {"not_blurred": {"max": 0.4}}, "a test", SHAPES, {})
     assert "max = 0.6" in path.read_text()
+
+
+def test_a_recipe_that_names_files_beside_it_is_saved(tmp_path: Path) -> None:
+    """A scorer's file is looked for beside the recipe, also while the edited one is proven."""
+    (tmp_path / "scorers.py").write_text("def still(table): return table")
+    path = tmp_path / "mine.toml"
+    scorer = '[score.own.still]\nfunction = "scorers.py:still"\nreads = ["motion"]\n'
+    path.write_text(f"{scorer}[filter.not_blurred]\nmax = 0.6\n")
+    saved(path, {"not_blurred": {"max": 0.5}})
+    assert f"{scorer}[filter.not_blurred]\nmax = 0.5\n" == path.read_text()
+
+
+def test_a_new_recipe_is_shown_by_what_differs(tmp_path: Path) -> None:
+    """Of a copy of the shipped recipe people read the changed lines, and no more is changed."""
+    path, changes = tmp_path / "mine.toml", {"not_blurred": {"max": 0.5}}
+    edited = edit(path, "default", changes)
+    added = [line for line in edited.diff.splitlines() if line[:1] == "+" and line[:3] != "+++"]
+    assert ["+[filter.not_blurred]", "+max = 0.5"] == [line for line in added if line != "+"]
+    save(edited, changes, "a test", SHAPES, {})
+    with pytest.raises(RecipeError, match="changed meanwhile"):
+        save(edited, changes, "a test", SHAPES, {})

@@ -58,6 +58,18 @@ def test_a_sweep_at_the_recipes_value_is_the_run(finished: Path) -> None:
     assert rows == sorted(rows)
 
 
+def test_a_sweep_of_texts_tells_what_is_routed(finished: Path) -> None:
+    """A rule that has texts replaced takes no row at any value; what it sends to be captioned grows."""
+    found = told(finished, "--sweep", "aligned.min=0.1:0.9:0.4")
+    assert [0, 0, 0] == [one["taken"] for one in found]
+    routed = [one["routed"] for one in found]
+    assert routed == sorted(routed) and routed[-1] > 0
+    result = CliRunner().invoke(app, ["tune", str(finished), "--sweep", "aligned.min=0.1:0.9:0.4"])
+    assert "routed" in result.output.splitlines()[0]
+    result = CliRunner().invoke(app, ["tune", str(finished), "--boundary", "aligned"])
+    assert "just sent to be captioned" in result.output
+
+
 def test_what_if_and_boundary_speak_of_the_same_rows(finished: Path) -> None:
     """What only this rule takes lies beyond its threshold."""
     found = told(finished, "--what-if", "not_blurred.max=0.5")
