@@ -62,7 +62,7 @@ function drawWaterfall(place) {
   }
   for (const one of whatIf.routed) rows.push(line([`${one.rule} (recaptions, rejects none)`, "", "", "", "", count(one.rows), count(left), barCell(left / all.rows, "keep")]));
   put(place, table("What each rule takes: were it the only one, what no other takes (leave-one-out), and at its place after those before it",
-    ["rule", "alone", "only it", "its video", "its tokens", "here", "left", ""], rows));
+    ["rule", "alone", "only it", "their video", "their tokens", "here", "left", ""], rows));
 }
 
 function drawOverlap(place) {
