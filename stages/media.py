@@ -254,26 +254,24 @@ def admitted(frame: av.VideoFrame, limits: Limits) -> av.VideoFrame:
     return frame
 
 
-def open_image(location: Mapping[str, Any], limits: Limits) -> Image:
-    """An image whose header was read; its pixels are still to be loaded, by `image.load()` within `decoding`.
+@contextmanager
+def open_image(location: Mapping[str, Any], limits: Limits) -> Iterator[Image]:
+    """An image whose header was read; its pixels are still to be loaded, by `image.load()` inside the block.
 
-    Raises RowError: `unreadable`, `format_not_allowed`, `not_media`, `too_many_pixels`, `truncated`,
-    `decode_error`.
+    There the limit holds for a picture within the picture (an icon's PNG), too, and Pillow's many exceptions
+    become RowErrors. Raises RowError: `unreadable`, `format_not_allowed`, `not_media`, `too_many_pixels`,
+    `truncated`, `decode_error`.
     """
-    from PIL import Image, ImageFile, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
-    Image.MAX_IMAGE_PIXELS = limits.max_pixels
-    ImageFile.LOAD_TRUNCATED_IMAGES = False
     head = read(location, 16)
-    with decoding():
+    with _decoding(limits):
         try:
             image = Image.open(_source(location), formats=IMAGE_FORMATS)
         except UnidentifiedImageError:
             raise _unidentified(head) from None
-    if image.width * image.height > limits.max_pixels:
-        sides = f"{image.width} x {image.height}"
-        raise RowError("too_many_pixels", f"{sides} px, at most {limits.max_pixels} in all")
-    return image
+        with image:
+            yield image
 
 
 # How images begin that Pillow could not, or was not allowed to, identify (each format's own specification).
@@ -326,16 +324,15 @@ _IMAGE_FAULTS = (
 
 
 @contextmanager
-def decoding() -> Iterator[None]:
-    """Around what opens, loads or converts an image: Pillow's many exceptions become RowErrors.
-
-    A picture within a picture (an icon's PNG) over the limit is an error, not Pillow's warning.
-    """
+def _decoding(limits: Limits) -> Iterator[None]:
+    """Pillow's settings are the process's: they are as they were after the block."""
     import struct
     import zlib
 
-    from PIL import Image
+    from PIL import Image, ImageFile
 
+    before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = limits.max_pixels, False
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", module="PIL")
@@ -345,6 +342,8 @@ def decoding() -> Iterator[None]:
         raise RowError("too_many_pixels", f"{error}") from error
     except (*_IMAGE_FAULTS, struct.error, zlib.error) as error:
         raise _image_error(error) from error
+    finally:
+        Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
 def _image_error(error: Exception) -> RowError:
@@ -362,8 +361,7 @@ def _source(location: Mapping[str, Any]) -> str | IO[bytes]:
 
 
 def upright(image: Image) -> Image:
-    """The image as its EXIF orientation means it."""
+    """An open image as its EXIF orientation means it."""
     from PIL import ImageOps
 
-    with decoding():
-        return ImageOps.exif_transpose(image)
+    return ImageOps.exif_transpose(image)

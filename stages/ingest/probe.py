@@ -93,16 +93,16 @@ def _row(facts: dict[str, Any]) -> pa.Table:
 
 
 def _image(location: Mapping[str, Any], limits: media.Limits) -> dict[str, Any]:
-    image = media.open_image(location, limits)
-    with media.decoding():
+    with media.open_image(location, limits) as image:
         image.load()
         # Whether a GIF moves nobody knows before its second picture, which may be damaged.
         alone = image.format != "GIF" and not getattr(image, "is_animated", False)
-    width, height = media.upright(image).size
+        width, height = media.upright(image).size
+        form = (image.format or "").lower()
     shape = {"width_px": width, "height_px": height, "rotation": 0, "frame_count": 1}
     bits = 8 * location["size"] / (width * height) if alone and location["size"] else None
     more = {"aspect": width / height, "bits_per_pixel": bits}
-    return {"kind": "image", "format": (image.format or "").lower(), **shape, **more}
+    return {"kind": "image", "format": form, **shape, **more}
 
 
 def _video(location: Mapping[str, Any], limits: media.Limits, head: bytes) -> dict[str, Any]:

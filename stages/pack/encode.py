@@ -29,8 +29,7 @@ def encode_image(
     colour profile goes along when the pixels stayed RGB. Raises RowError as `media.open_image` does, and
     `encode_failed` for pixels without a known range.
     """
-    image = media.open_image(location, limits)
-    with media.decoding():
+    with media.open_image(location, limits) as image:
         image.load()
         if _goes_as_it_is(image, max_side_px):
             return _table("copied", _content(location))

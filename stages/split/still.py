@@ -77,9 +77,8 @@ def opened(limits: media.Limits, location: Mapping[str, Any], least_px: int | No
 
     A JPEG may come smaller, its long side not under `least_px`; without `least_px` it comes whole.
     """
-    image = media.open_image(location, limits)
-    width, height = image.size
-    with media.decoding():
+    with media.open_image(location, limits) as image:
+        width, height = image.size
         if least_px is not None:
             _draft(image, least_px)
         image.load()

@@ -41,10 +41,8 @@ def video_fault(path: Path, limits: Limits | None = None) -> str:
 
 
 def image_fault(path: Path, limits: Limits | None = None) -> str:
-    with pytest.raises(RowError) as caught:
-        image = media.open_image(at(path), limits or Limits())
-        with media.decoding():
-            image.load()
+    with pytest.raises(RowError) as caught, media.open_image(at(path), limits or Limits()) as image:
+        image.load()
     return caught.value.reason
 
 
@@ -196,6 +194,17 @@ def test_the_pixel_limit_is_an_error_and_not_a_warning(tmp_path: Path) -> None:
         assert (101, 100) == image.size
 
 
+def test_the_pixel_limit_ends_with_the_image(tmp_path: Path) -> None:
+    """Pillow's own limit is the process's: who opens another image afterwards, good or bad, finds his own."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.new("1", (101, 100)).save(tmp_path / "a.png")
+    with media.open_image(at(tmp_path / "a.png"), Limits(max_pixels=10_100)):
+        assert 10_100 == Image.MAX_IMAGE_PIXELS
+    assert before == Image.MAX_IMAGE_PIXELS
+    image_fault(tmp_path / "a.png", Limits(max_pixels=10_099))
+    assert before == Image.MAX_IMAGE_PIXELS
+
+
 def test_the_limit_holds_for_a_picture_within_a_picture(tmp_path: Path) -> None:
     """An icon of 16 pixels may hold a PNG of another size; that one is measured, too."""
     Image.new("1", (300, 300)).save(tmp_path / "a.png")
@@ -226,9 +235,9 @@ def test_a_member_image_is_its_range_only(tmp_path: Path) -> None:
     Image.effect_noise((40, 30), 60).save(tmp_path / "a.png")
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "b.tar").write_bytes(b"\0" * 512 + content + b"\0" * 512)
-    image = media.open_image(at(tmp_path / "b.tar", 512, len(content)), Limits())
-    with media.decoding():
+    with media.open_image(at(tmp_path / "b.tar", 512, len(content)), Limits()) as image:
         image.load()
-    assert (40, 30) == image.size
-    with pytest.raises(RowError, match="truncated"), media.decoding():
-        media.open_image(at(tmp_path / "b.tar", 512, len(content) // 2), Limits()).load()
+        assert (40, 30) == image.size
+    half = at(tmp_path / "b.tar", 512, len(content) // 2)
+    with pytest.raises(RowError, match="truncated"), media.open_image(half, Limits()) as image:
+        image.load()
