@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from manifests import columns, sql, verdicts
-from manifests.errors import RecipeError
+from manifests.errors import RecipeError, nearest
 from manifests.manifest import Manifest, finished
 from manifests.store import digest_name, part_name, read_side
+
+_UNKNOWN = re.compile(r"Table with name (\S+) does not exist")
 
 
 def step_view(out: Path, step: str, sides: tuple[str, ...] = ()) -> pa.Table:
@@ -42,9 +45,13 @@ def ask(out: Path, statement: str) -> pa.Table:
                 raise RecipeError(
                     "sql takes one select statement; the views can be read, nothing can be written"
                 )
+            if words == {"show", "tables"}:
+                return pa.table({"view": names})
             return connection.sql(statement).to_arrow_table()
         except duckdb.Error as error:
-            raise RecipeError(f"{error}\nviews: {', '.join(names)}") from error
+            unknown = _UNKNOWN.search(str(error))
+            told = f"no view {unknown[1]!r}; {nearest(unknown[1], names)}" if unknown else f"{error}"
+            raise RecipeError(f"{told}\nviews: {', '.join(names)}") from error
 
 
 def _register(connection: duckdb.DuckDBPyConnection, manifest: Manifest, words: set[str]) -> list[str]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from manifests import manifest, verdicts, views
-from manifests.errors import ManifestError
+from manifests.errors import ManifestError, RecipeError
 from manifests.views import ask
 
 
@@ -69,3 +69,23 @@ def test_a_missing_file_says_how_to_mend_it(out: Path) -> None:
     next((out / "filter").glob("rows-*.parquet")).unlink()
     with pytest.raises(ManifestError, match=r"rows-all-.*--mend"):
         ask(out, "select id from filter")
+
+
+def test_views_are_listed_without_being_read(out: Path) -> None:
+    """As one would ask any database; damaged rows are no matter."""
+    next((out / "filter").glob("rows-*.parquet")).unlink()
+    assert ["filter", "verdicts"] == ask(out, "SHOW tables;")["view"].to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("select * from filters", r"no view 'filters'; did you mean 'filter'\?\nviews: filter, verdicts"),
+        ("select nothing from filter", "nothing"),
+        ("select no_such(id) from filter", "no_such"),
+    ],
+)
+def test_what_is_not_there_is_named(out: Path, statement: str, told: str) -> None:
+    """A wrong view with the nearest one, a wrong column or function in the database's words."""
+    with pytest.raises(RecipeError, match=told):
+        ask(out, statement)
