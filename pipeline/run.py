@@ -118,6 +118,10 @@ class Cluster:
         context.enable_progress_bars = False
         for name in ("ray", "ray.data"):
             logging.getLogger(name).setLevel(logging.ERROR)
+        # What a worker raises is raised here, too; Ray's own words about it stay in Ray's log.
+        for handler in logging.getLogger("ray.data").handlers:
+            if handler.name == "console":
+                handler.setLevel(logging.CRITICAL)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -21,7 +22,7 @@ def stages_of(step: Manifest) -> dict[str, str]:
     first: dict[str, str] = {}
     for part in step.parts().select(["path", "table"]).to_pylist():
         # Side values lie in files of their own, with one dot more.
-        if part["table"] not in tables and part["path"].count(".") == 1:
+        if part["table"] not in tables and Path(part["path"]).name.count(".") == 1:
             first.setdefault(part["table"], part["path"])
     order = [name for name in step.record.get("settings", {}) if name in first]
     found: dict[str, str] = {}
