@@ -13,12 +13,15 @@ import pyarrow.compute as pc
 from manifests import verdicts
 from manifests.errors import RecipeError
 from manifests.manifest import Manifest, finished
+from manifests.sql import query
 from pipeline.rulings import recorded, ruling
 from pipeline.show import cut
 from pipeline.wrote import changed, stages_of
 
 # For people: characters of a value, and values of a list.
 LONGEST, FEW = 200, 3
+# A name is offered for another from this similarity on (Jaro and Winkler, 0 to 1).
+ALIKE = 0.8
 
 
 def trace(out: Path, wanted: str) -> dict[str, Any]:
@@ -55,7 +58,8 @@ def _found(steps: list[Manifest], wanted: str) -> tuple[str, list[str]]:
     if not len(found):
         found = rows.filter(pc.equal(rows["asset_id"], _asset_of(steps[0], wanted)))
     if not len(found):
-        raise RecipeError(f"no row's id begins with {wanted!r} and no file of that name was ingested")
+        told = f"no row's id begins with {wanted!r} and no file of that name was ingested"
+        raise RecipeError(f"{told}{_alike(steps[0], wanted)}")
     if len(assets := pc.unique(found["asset_id"])) > 1:
         ids = ", ".join(found["id"].to_pylist()[:5])
         raise RecipeError(f"{len(found)} rows answer to {wanted!r}, among them {ids}; give more digits")
@@ -71,6 +75,14 @@ def _asset_of(ingest: Manifest, uri: str) -> str:
     sources = ingest.table("sources")
     match = sources.filter(pc.equal(sources["source_uri"], uri))["asset_id"].to_pylist()
     return match[0] if match and match[0] else ""
+
+
+def _alike(ingest: Manifest, uri: str) -> str:
+    """The ingested file whose name is most like one that is not there; empty when none is."""
+    ask = "select source_uri from sources where jaro_winkler_similarity(source_uri, $uri) > $least order by "
+    ask += "jaro_winkler_similarity(source_uri, $uri) desc, source_uri limit 1"
+    found = query(ask, {"sources": ingest.table("sources")}, {"uri": uri, "least": ALIKE})
+    return "".join(f"; did you mean {name!r}?" for name in found["source_uri"].to_pylist())
 
 
 def _of_asset(step: Manifest, asset: str) -> pa.Table:

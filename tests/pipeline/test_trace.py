@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from manifests.errors import RecipeError
+from manifests.manifest import Manifest
 from manifests.verdicts import STEPS
 from manifests.views import ask
 from pipeline.trace import lines, trace
@@ -91,3 +92,12 @@ def test_digits_of_several_assets_are_refused(finished: Path) -> None:
     """Too few digits name the rows that answer."""
     with pytest.raises(RecipeError, match="give more digits"):
         trace(finished, "")
+
+
+def test_a_name_that_is_not_there_offers_one_like_it(finished: Path) -> None:
+    """A slip of the keys finds the file that was meant; a word like none is offered none."""
+    name = Manifest.open(finished, "ingest").table("sources")["source_uri"][0].as_py()
+    with pytest.raises(RecipeError, match=r"did you mean '[^']+'"):
+        trace(finished, name + "x")
+    with pytest.raises(RecipeError, match=r"was ingested$"):
+        trace(finished, "~~~~~~")
