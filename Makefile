@@ -35,8 +35,8 @@ else
 	@$(BIN)/reelmix verify "$(OUT)"
 endif
 
-plan: setup ## Say what a run would do; starts nothing
-	@$(BIN)/reelmix plan "$(RECIPE)" $(FLAGS)
+plan: setup ## Say what a run would do (without IN, on the demo corpus of OUT); starts nothing
+	@$(BIN)/reelmix plan "$(RECIPE)" $(FLAGS) $(if $(IN)$(filter-out default,$(RECIPE)),,$(if $(wildcard $(OUT)/demo/corpus),--in "$(OUT)/demo/corpus"))
 
 $(STEPS): setup ## Run one step on what the earlier ones left
 	@$(BIN)/reelmix run "$(RECIPE)" --only $@ $(FLAGS)

@@ -143,7 +143,8 @@ def prepare_models(recipe: Recipe, log: Log) -> str:
     warning = (
         f"warning: {', '.join(embedded)} know only the drawn shapes of the demo corpus; on other input "
         f"their scores and captions mean nothing. Name real models in the recipe (README, Models), or keep "
-        f"your own texts with --set caption.text=source"
+        f"your own texts with --set caption.text=source --set caption.caption_rows=recaption, which captions "
+        f"only what has no text"
     )
     log.say(warning)
     return warning
