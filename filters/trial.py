@@ -21,7 +21,7 @@ from filters.shares import settle
 Mask = npt.NDArray[np.bool_]
 Values = npt.NDArray[np.float64]
 
-# Outcomes that are remembered: a byte a row each.
+# Rules, with their thresholds, whose outcomes are remembered: a byte a row each.
 REMEMBERED = 64
 
 
@@ -33,7 +33,7 @@ class Trial:
     count: int
     read: Callable[[list[str]], pa.Table]
     weights: Mapping[str, Values] = field(default_factory=dict)
-    _outcomes: OrderedDict[str, npt.NDArray[np.uint8]] = field(default_factory=OrderedDict, repr=False)
+    _failing: OrderedDict[str, Mask] = field(default_factory=OrderedDict, repr=False)
     _axes: dict[str, Values] = field(default_factory=dict, repr=False)
 
     def settled(self, rules: Iterable[Rule]) -> tuple[Rule, ...]:
@@ -43,17 +43,19 @@ class Trial:
     def fails(self, rules: Sequence[Rule]) -> list[Mask]:
         """Which rows fail each of these rules, enabled or not."""
         rules = self.settled(rules)
-        missing = [rule for rule in rules if _key(rule) not in self._outcomes]
+        keys = {_key(rule): rule for rule in rules}
+        missing = {key: rule for key, rule in keys.items() if key not in self._failing}
         if missing:
-            names = sorted({name for rule in missing for name in rule.columns})
-            made = outcomes(self.read(names or ["id"]), missing)
-            for rule in missing:
-                self._outcomes[_key(rule)] = made[rule.name].combine_chunks().to_numpy()
-        for rule in rules:
-            self._outcomes.move_to_end(_key(rule))
-        found = [self._outcomes[_key(rule)] != KEPT for rule in rules]
-        while len(self._outcomes) > max(REMEMBERED, len(rules)):
-            self._outcomes.popitem(last=False)
+            names = sorted({name for rule in missing.values() for name in rule.columns})
+            made = outcomes(self.read(names or ["id"]), list(missing.values()))
+            for key, rule in missing.items():
+                self._failing[key] = made[rule.name].combine_chunks().to_numpy() != KEPT
+                self._failing[key].flags.writeable = False
+        for key in keys:
+            self._failing.move_to_end(key)
+        found = [self._failing[_key(rule)] for rule in rules]
+        while len(self._failing) > max(REMEMBERED, len(rules)):
+            self._failing.popitem(last=False)
         return found
 
     def kept(self, rules: Iterable[Rule]) -> Mask:
@@ -94,25 +96,31 @@ class Trial:
 
     def totals(self, mask: Mask) -> dict[str, float]:
         """The number of rows under a mask, and the sum of each weight."""
-        sums = {name: float(values[mask].sum()) for name, values in self.weights.items()}
-        return {"rows": int(mask.sum()), **sums}
+        # Faster than picking values out, steadier than a dot product, whose threads wait for each other.
+        sums = {name: float((values * mask).sum()) for name, values in self.weights.items()}
+        return {"rows": _count(mask), **sums}
 
     def effect(self, rules: Iterable[Rule]) -> list[dict[str, Any]]:
         """`filters.judge.effect` of the rules that reject; in their order."""
         active = rejecting(rules)
         failing = self.fails(active)
-        many = _sum(failing, self.count)
+        many, places = np.zeros(self.count, np.uint16), np.zeros(self.count, np.uint32)
+        for place, fails in enumerate(failing, 1):
+            many += fails
+            places += np.uint16(place) * fails
+        # Where one rule alone takes a row, the sum of the places is its place; all else counts at 0.
+        taker = (places * (many == 1)).astype(np.intp)
+        only = np.bincount(taker, minlength=len(active) + 1)
+        weights = {name: np.bincount(taker, v, len(active) + 1) for name, v in self.weights.items()}
         before, told = np.zeros(self.count, bool), list[dict[str, Any]]()
-        for rule, fails in zip(active, failing, strict=True):
-            here = fails & ~before
-            only = fails & (many == 1)
+        for place, (rule, fails) in enumerate(zip(active, failing, strict=True), 1):
             told.append(
                 {
                     "rule": rule.name,
-                    "alone": int(fails.sum()),
-                    "only": int(only.sum()),
-                    "here": int(here.sum()),
-                    "weights": {name: float(values[only].sum()) for name, values in self.weights.items()},
+                    "alone": _count(fails),
+                    "only": int(only[place]),
+                    "here": _count(fails & ~before),
+                    "weights": {name: float(sums[place]) for name, sums in weights.items()},
                 }
             )
             before |= fails
@@ -121,7 +129,7 @@ class Trial:
     def overlap(self, rules: Iterable[Rule]) -> list[list[int]]:
         """How many rows both of two rejecting rules take, for each pair; the diagonal is what one takes."""
         failing = self.fails(rejecting(rules))
-        return [[int((a & b).sum()) for b in failing] for a in failing]
+        return [[_count(a & b) for b in failing] for a in failing]
 
     def others(self, rules: Iterable[Rule], but: str) -> Mask:
         """Which rows all enabled rules but one keep."""
@@ -145,10 +153,10 @@ class Trial:
                 {
                     "value": value,
                     "kept": self.totals(kept),
-                    "taken": int(takes.sum()),
-                    "routed": int((kept & fails).sum()) if routes else 0,
-                    "gained": int((kept & ~before).sum()),
-                    "lost": int((before & ~kept).sum()),
+                    "taken": _count(takes),
+                    "routed": _count(kept & fails) if routes else 0,
+                    "gained": _count(kept & ~before),
+                    "lost": _count(before & ~kept),
                 }
             )
         return told
@@ -174,15 +182,12 @@ def _key(rule: Rule) -> str:
     return json.dumps([identity, numbers], sort_keys=True)
 
 
+def _count(mask: Mask) -> int:
+    return int(np.count_nonzero(mask))
+
+
 def _any(masks: Iterable[Mask], count: int) -> Mask:
     found = np.zeros(count, bool)
     for mask in masks:
         found |= mask
-    return found
-
-
-def _sum(masks: Iterable[Mask], count: int) -> npt.NDArray[np.uint16]:
-    found = np.zeros(count, np.uint16)
-    for mask in masks:
-        found += mask
     return found

@@ -163,10 +163,9 @@ class Session:
         """Rows, kept rows and hours by corpus, and the share that the `rest` keeps; `far` marks a corpus that
         loses far more than the rest."""
         names, codes = self.universe.corpora
-        seconds = self.trial.weights["seconds"]
-        rows = np.bincount(codes, minlength=len(names))
-        stay = np.bincount(codes, kept, len(names))
-        hours = np.bincount(codes, kept * seconds, len(names)) / 3600
+        lost, stay = np.bincount(codes + len(names) * kept, minlength=2 * len(names)).reshape(2, len(names))
+        rows = lost + stay
+        hours = np.bincount(codes, kept * self.trial.weights["seconds"], len(names)) / 3600
         others, theirs = rows.sum() - rows, stay.sum() - stay
         return [
             {
@@ -175,8 +174,7 @@ class Session:
                 "kept": int(stay[at]),
                 "hours": float(hours[at]),
                 "rest": float(theirs[at] / max(others[at], 1)),
-                "far": bool(others[at])
-                and far_more(rows[at] - stay[at], rows[at], others[at] - theirs[at], others[at]),
+                "far": bool(others[at]) and far_more(lost[at], rows[at], others[at] - theirs[at], others[at]),
             }
             for at, name in enumerate(names)
         ]

@@ -124,7 +124,7 @@ class Universe:
     def corpora(self) -> tuple[list[str], npt.NDArray[np.int64]]:
         """The names of the corpora, and which of them each row belongs to."""
         encoded = pc.dictionary_encode(self.read(["corpus"])["corpus"].combine_chunks())
-        return list(encoded.dictionary.to_pylist()), encoded.indices.to_numpy(zero_copy_only=False)
+        return list(encoded.dictionary.to_pylist()), encoded.indices.cast(pa.int64()).to_numpy()
 
     @property
     def measures(self) -> Iterator[columns.Column]:
