@@ -47,11 +47,24 @@ def ask(out: Path, statement: str) -> pa.Table:
                 )
             if words == {"show", "tables"}:
                 return pa.table({"view": names})
-            return connection.sql(statement).to_arrow_table()
+            return _plain(connection.sql(statement).to_arrow_table())
         except duckdb.Error as error:
             unknown = _UNKNOWN.search(str(error))
             told = f"no view {unknown[1]!r}; {nearest(unknown[1], names)}" if unknown else f"{error}"
             raise RecipeError(f"{told}\nviews: {', '.join(names)}") from error
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """A sum of integers is one, too: DuckDB's are of 128 bits, which few readers know. What does not fit in
+    64 becomes a float."""
+    for at, column in enumerate(table.schema):
+        if pa.types.is_decimal(column.type) and column.type.scale == 0:
+            try:
+                plain = table.column(at).cast(pa.int64())
+            except pa.ArrowInvalid:
+                plain = table.column(at).cast(pa.float64())
+            table = table.set_column(at, column.name, plain)
+    return table
 
 
 def _register(connection: duckdb.DuckDBPyConnection, manifest: Manifest, words: set[str]) -> list[str]:

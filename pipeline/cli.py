@@ -119,7 +119,7 @@ def inspect(
     from pipeline import shard_view
     from pipeline.drive import known_steps
     from pipeline.inspect import summary, table
-    from pipeline.show import inert
+    from pipeline.show import one_line
 
     if not (named := shard_view.asked(out)):
         found = summary(Path(out), *known_steps([step] if step else []))
@@ -128,7 +128,7 @@ def inspect(
     path, key = named
     seen = shard_view.sample(path, key) if key else shard_view.shard(path)
     lines = shard_view.sample_lines if key else shard_view.shard_lines
-    _print(seen) if as_json else print("\n".join(inert(line) for line in lines(seen)))
+    _print(seen) if as_json else print("\n".join(one_line(line) for line in lines(seen)))
 
 
 @app.command()
@@ -162,12 +162,12 @@ def verify(
     ] = False,
 ) -> None:
     """Check every hash, index and count again; exit code 1 with findings, with --mend where some are left."""
-    from pipeline.show import inert
+    from pipeline.show import one_line
     from pipeline.verify import mend as mend_out
     from pipeline.verify import verify as verify_out
 
     lines, left = mend_out(out) if mend else (findings := verify_out(out), bool(findings))
-    print("\n".join(inert(line) for line in lines) or f"{out}: all is what it says it is")
+    print("\n".join(one_line(line) for line in lines) or f"{out}: all is what it says it is")
     raise typer.Exit(1 if left else 0)
 
 
@@ -201,12 +201,12 @@ def trace(
 ) -> None:
     """Follow one sample through every step: what was measured, each rule with its value and threshold,
     verdicts, neighbours, shard."""
-    from pipeline.show import inert
+    from pipeline.show import one_line
     from pipeline.trace import lines
     from pipeline.trace import trace as trace_out
 
     found = trace_out(out, sample)
-    _print(found) if as_json else print("\n".join(inert(line) for line in lines(found)))
+    _print(found) if as_json else print("\n".join(one_line(line) for line in lines(found)))
 
 
 @app.command()
@@ -217,10 +217,10 @@ def diff(
 ) -> None:
     """Compare two runs: rows, fates, values, rules and settings, shards; exit code 1 when they differ."""
     from pipeline.compare import compare, lines
-    from pipeline.show import inert
+    from pipeline.show import one_line
 
     found = compare(a, b)
-    _print(found) if as_json else print("\n".join(inert(line) for line in lines(found)))
+    _print(found) if as_json else print("\n".join(one_line(line) for line in lines(found)))
     raise typer.Exit(0 if found["equal"] else 1)
 
 

@@ -11,7 +11,7 @@ from manifests.manifest import Manifest, finished
 from pipeline.progress import last_run
 from pipeline.retention import corpora
 from pipeline.rulings import effects
-from pipeline.show import aligned, cut, inert
+from pipeline.show import aligned, cut, one_line
 from pipeline.stale import says, stale_steps
 
 SPENT = ("media_s", "wall_s", "cpu_s", "decodes", "model_calls")
@@ -147,5 +147,6 @@ def _corpora(corpora: dict[str, dict[str, Any]]) -> str:
         [name, *(line[n] for n in names), round(line["media_h"], 3), round(line["kept_h"], 3)]
         for name, line in corpora.items()
     ]
-    marks = [f"  {cut(inert(name), 30)} {line['loses']}" for name, line in corpora.items() if line["loses"]]
+    far = {name: line["loses"] for name, line in corpora.items() if line["loses"]}
+    marks = [f"  {cut(one_line(name), 30)} {loses}" for name, loses in far.items()]
     return "\n".join([aligned(head, rows, line_cells=LINE), *marks])

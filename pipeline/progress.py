@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from manifests import files
-from pipeline.show import cut, inert
+from pipeline.show import cut, inert, one_line
 
 NUMBERS = ("rows", "failed", "decodes", "model_calls", "media_s", "cpu_s")
 
@@ -28,6 +28,7 @@ class Log:
     started: float = field(default_factory=time.time)
     steps: dict[str, Counter[str]] = field(default_factory=dict)
     quiet: bool = False
+    _passes: dict[tuple[str, str], Counter[str]] = field(default_factory=dict, repr=False)
 
     def begin(self, step: str) -> None:
         self.steps[step] = Counter({name: 0 for name in (*NUMBERS, "wall_s")})
@@ -38,7 +39,12 @@ class Log:
             for line in (row["said"] or "").splitlines():
                 self.say(f"  {row['stage']}: {line}")
             self.steps[step].update({name: row[name] for name in NUMBERS if name not in ("rows", "media_s")})
-        self.steps[step].update({"rows": ordered(report, "rows"), "media_s": ordered(report, "media_s")})
+        if len(report):
+            # A step goes over its rows once for each chain of stages: the longest pass is what it saw.
+            passed = self._passes.setdefault((step, report["stage"][0].as_py()), Counter())
+            passed.update({name: ordered(report, name) for name in ("rows", "media_s")})
+            for name, number in passed.items():
+                self.steps[step][name] = max(self.steps[step][name], number)
 
     def end(self, step: str, wall_s: float) -> None:
         numbers = self.steps[step]
@@ -104,11 +110,11 @@ class Progress:
             return
         rest = self._numbers(time.monotonic() - self._begun)
         if not sys.stderr.isatty():
-            sys.stderr.write(f"  {inert(self._name)}: {rest}\n")
+            sys.stderr.write(f"  {one_line(self._name)}: {rest}\n")
         else:
             # A line that wraps could not be rewritten, and what is left of a longer one is erased.
             room = shutil.get_terminal_size().columns - len(rest) - len("  : ") - 1
-            sys.stderr.write(f"\r  {cut(inert(self._name), max(room, 1))}: {rest}\x1b[K")
+            sys.stderr.write(f"\r  {cut(one_line(self._name), max(room, 1))}: {rest}\x1b[K")
             sys.stderr.write("\n" if last else "")
         sys.stderr.flush()
 

@@ -55,6 +55,11 @@ def inert(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n " else repr(c)[1:-1] for c in text)
 
 
+def one_line(text: str) -> str:
+    """`inert`, and a line feed draws no line of its own."""
+    return inert(text).replace("\n", "\\n")
+
+
 def csv_text(table: pa.Table) -> str:
     """CSV; a cell that a spreadsheet would take for a formula gets a leading quote (OWASP, CSV injection)."""
     buffer = io.StringIO()
@@ -71,7 +76,7 @@ def json_rows(table: pa.Table) -> list[dict[str, Any]]:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else f"{value:.6g}" if isinstance(value, float) else str(value)
-    return inert(text).replace("\n", "\\n")
+    return one_line(text)
 
 
 def _width(text: str) -> int:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import typer
 
 from manifests import files
+from manifests.errors import RecipeError
 from manifests.manifest import Manifest
 from manifests.views import step_view
 from pipeline import cli
@@ -29,9 +30,14 @@ def demo(
     settings: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE")] = None,
     seed: Annotated[int, typer.Option(help="Another seed draws another corpus.")] = SEED,
 ) -> None:
-    """Draw the demo corpus and run everything on it; exit code 1 when something planted was not found."""
+    """Draw the demo corpus and run everything on it; exit code 1 when something planted was not found.
+
+    Raises RecipeError for a work directory of other media.
+    """
     started = time.monotonic()
     folder = out / "demo"
+    if Manifest.find(out, "ingest") and not folder.exists():
+        raise RecipeError(f"{out} holds a run of other media; name them with IN, or another folder with OUT")
     draw_corpus(folder, seed=seed)
     run_recipe("default", out, sources=[str(folder / "corpus")], settings=settings or ())
     findings = verify(out)

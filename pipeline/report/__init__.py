@@ -25,6 +25,8 @@ def write_report(out: Path, to: Path) -> Path:
     megabytes. Raises ManifestError for a folder without a finished step, and when the file cannot be written.
     """
     content = report(out).encode()
+    if not to.absolute().parent.is_dir():
+        raise ManifestError(f"{to.absolute().parent} is no folder; make it, or write elsewhere")
     try:
         files.write_bytes(to, content)
     except OSError as error:

@@ -58,19 +58,22 @@ def _table(caption: str, steps: Mapping[str, Mapping[str, Any]]) -> Html:
         "decodes",
         "model calls",
     ]
-    rows = [[step, *_line(numbers)] for step, numbers in [*steps.items(), ("sum", _sum(steps.values()))]]
+    total = _sum(steps.values())
+    # What goes through several steps is no sum of them.
+    spent = ["sum", *_line({name: n for name, n in total.items() if name not in ("rows", "media_s")})]
+    rows = [*([step, *_line(numbers)] for step, numbers in steps.items()), spent]
     return table(caption, head, rows)
 
 
 def _line(numbers: Mapping[str, Any]) -> list[object]:
-    wall_s, media_s, rows = (numbers.get(name, 0) for name in ("wall_s", "media_s", "rows"))
+    wall_s, media_s, rows = (numbers.get(name) for name in ("wall_s", "media_s", "rows"))
     rates = [rows / wall_s if rows and wall_s else None, media_s / wall_s if media_s and wall_s else None]
     return [
-        round(wall_s, 1),
+        round(wall_s or 0, 1),
         round(numbers.get("cpu_s", 0), 1),
         rows,
         rates[0] and round(rates[0], 1),
-        round(media_s / 3600, 3),
+        None if media_s is None else round(media_s / 3600, 3),
         rates[1] and round(rates[1], 1),
         numbers.get("decodes", 0),
         numbers.get("model_calls", 0),

@@ -14,7 +14,7 @@ from filters.handles import Handle
 from manifests.errors import RecipeError
 from pipeline.drive import check_thresholds
 from pipeline.recipe import EMBEDDED, Recipe, check_graph, load
-from pipeline.show import inert
+from pipeline.show import one_line
 from pipeline.steps import GIVEN, SHAPES
 from pipeline.tune.app import Desk
 from pipeline.tune.calibrating import calibrated
@@ -139,7 +139,7 @@ def _what_if(found: Json) -> Told:
     for one in found["corpora"]:
         mark = "  loses far more than the rest" if one["far"] else ""
         share = one["kept"] / max(one["rows"], 1)
-        lines.append(inert(f"{one['corpus']:<24}{one['rows']:>9}{one['kept']:>9}{share:>9.3f}{mark}"))
+        lines.append(one_line(f"{one['corpus']:<24}{one['rows']:>9}{one['kept']:>9}{share:>9.3f}{mark}"))
     return found, "\n".join(lines)
 
 
@@ -179,7 +179,7 @@ def _boundary(found: Json) -> Told:
         lines.append(f"just {word}, nearest to {found['name']} first:")
         for card in found[side]:
             when = "" if card.get("start_s") is None else f" from {card['start_s']:.1f} s"
-            lines.append(inert(f"  {card['value']:<12.6g}{card['id']}  {card.get('source_uri')}{when}"))
+            lines.append(one_line(f"  {card['value']:<12.6g}{card['id']}  {card.get('source_uri')}{when}"))
     return found, "\n".join(lines)
 
 
@@ -224,7 +224,7 @@ def _diff(session: Session, other: Recipe) -> Told:
     for word, ids in (("gained", gained), ("lost", lost)):
         lines.append(f"{word}: {len(ids)}")
         cards = [session.clips.card(id_) for id_ in ids[:20]]
-        lines += [inert(f"  {card['id']}  {card.get('source_uri')}") for card in cards]
+        lines += [one_line(f"  {card['id']}  {card.get('source_uri')}") for card in cards]
     return found, "\n".join(lines)
 
 

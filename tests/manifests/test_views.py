@@ -89,3 +89,9 @@ def test_what_is_not_there_is_named(out: Path, statement: str, told: str) -> Non
     """A wrong view with the nearest one, a wrong column or function in the database's words."""
     with pytest.raises(RecipeError, match=told):
         ask(out, statement)
+
+
+def test_sums_of_integers_are_integers(out: Path) -> None:
+    """Not the database's 128 bits, which JSON readers would get as text; what is larger is a float."""
+    found = ask(out, "select sum(media_bytes) as n, sum(9e18::bigint::hugeint * 4) as many from filter")
+    assert [{"n": 7, "many": 3.6e19}] == found.to_pylist()

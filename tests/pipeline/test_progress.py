@@ -25,6 +25,15 @@ def chain(rows: int, media_s: float) -> pa.Table:
     return pa.concat_tables(stages)
 
 
+def test_a_step_counts_a_row_once(tmp_path: Path) -> None:
+    """Three passes over 60 rows of which one had most done before: the step saw 60 rows and their media."""
+    log = Log(tmp_path, quiet=True)
+    log.begin("score")
+    for stage, rows in (("A", 20), ("A", 40), ("B", 60), ("C", 5)):
+        log.add("score", report(stage, rows=rows, media_s=2.0 * rows, decodes=1))
+    assert (60, 120.0, 4) == tuple(log.steps["score"][name] for name in ("rows", "media_s", "decodes"))
+
+
 def test_rates_of_a_chain() -> None:
     """An order counts once, however many stages it goes through: 20 of 60 rows and two hours of media in 100
     s are 0.2 rows/s and 72 times realtime, and 200 s are left."""
