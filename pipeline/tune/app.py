@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hmac
+import os
+import shlex
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,13 +21,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from manifests.errors import ManifestError, RecipeError
-from pipeline.recipe import Recipe
+from pipeline.recipe import EMBEDDED, Recipe
 from pipeline.steps import SHAPES
 from pipeline.tune import calibrating, page, pairs
 from pipeline.tune.clips import Clips, failures
 from pipeline.tune.export import exported
 from pipeline.tune.save import Edit, edit, save
 from pipeline.tune.session import Session
+from pipeline.tune.universe import ROWS_OF
 from pipeline.tune.votes import Votes
 
 HOSTS = ["127.0.0.1", "localhost", "[::1]"]
@@ -41,40 +44,65 @@ HEADERS = {
 # What is not the page itself can run nothing, wherever it is opened.
 NOTHING = "default-src 'none'; sandbox"
 
+Stamp = tuple[tuple[int, int] | None, ...]
 Answer = Callable[["Desk", dict[str, Any]], Any]
 
 
 @dataclass(frozen=True)
 class Desk:
     """One open page's server side: what is tuned, with which votes, which file may be written, if any, and
-    which other recipe it is held against, if any."""
+    which other recipe it is held against, if any. `settings` are those that `load` puts on the recipe."""
 
     out: Path
     load: Callable[[], Recipe]
     target: Path | None = None
     base: str = "default"
     against: Recipe | None = None
-    _open: dict[str, tuple[str, Session]] = field(default_factory=dict, repr=False)
+    settings: tuple[str, ...] = ()
+    _open: dict[str, tuple[Stamp, Session]] = field(default_factory=dict, repr=False)
     _votes: list[Votes] = field(default_factory=list, repr=False)
     lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     def session(self, step: str | None) -> Session:
         """The session of a step; a new one where the step was run anew, or the recipe saved, meanwhile."""
         made = Session.open(self.out, self.load(), step)
-        digest = f"{made.universe.manifest.digest} {[rule.identity() for rule in made.recipe.rules]}"
-        if self._open.get(made.step, ("",))[0] != digest:
-            self._open[made.step] = (digest, made)
-        return self._open[made.step][1]
+        held = self._open.get(made.step)
+        kept = held[1] if held and held[1].digest == made.digest else made
+        self._open[made.step] = (self._stamp(made.step), kept)
+        return kept
 
     def current(self, body: dict[str, Any]) -> Session:
-        """The session that the page was told of when it started."""
+        """The session that the page was told of when it started, as its `session` says.
+
+        Raises StaleError where the step was run anew, or the recipe saved, since.
+        """
         step = body.get("step")
-        return self._open[step][1] if step in self._open else self.session(step)
+        held = self._open.get(step) if isinstance(step, str) else None
+        found = held[1] if held and held[0] == self._stamp(held[1].step) else self.session(step)
+        if body.get("session", found.digest) != found.digest:
+            raise StaleError("the recipe, or what the step holds, was changed meanwhile; the numbers are new")
+        return found
+
+    def _stamp(self, step: str) -> Stamp:
+        """What changes whenever the recipe's file or the rows of a step are written."""
+        paths = [self.out / ROWS_OF[step] / "record.json", Path(self.recipe)]
+        return tuple((s.st_mtime_ns, s.st_size) if (s := _stat(path)) else None for path in paths)
 
     @property
-    def clips(self) -> Clips:
-        """The clips of a session that is open."""
-        return (next(iter(self._open.values()))[1] if self._open else self.session(None)).clips
+    def recipe(self) -> str:
+        """The recipe that is tuned, by its name or its file."""
+        return str(self.target) if self.target and self.target.exists() else self.base
+
+    @property
+    def command(self) -> str:
+        """What judges anew with this recipe, to which changes are added as SET."""
+        recipe = "" if self.recipe == EMBEDDED else f" RECIPE={shlex.quote(self.recipe)}"
+        return f"OUT={shlex.quote(str(self.out))}{recipe}"
+
+    def clips_of(self, id_: str) -> Clips:
+        """The clips of the open session that has a row of that id; of any where none has."""
+        every = [held[1].clips for held in self._open.values()] or [self.session(None).clips]
+        return next((clips for clips in every if clips.has(id_)), every[0])
 
     @property
     def votes(self) -> Votes:
@@ -88,6 +116,17 @@ class Desk:
             raise RecipeError("this page may not write; start it with --save FILE")
         self.current(body).rules(_changes(body))
         return edit(self.target, self.base, _changes(body))
+
+
+class StaleError(ManifestError):
+    """A page asks on numbers that are no more."""
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def app(desk: Desk, token: str) -> Starlette:
@@ -154,7 +193,7 @@ def _answered(desk: Desk, answer: Answer, body: dict[str, Any]) -> Response:
         told = str(error) if isinstance(error, RecipeError) else f"the request is malformed: {error!r}"
         return _json({"error": told}, 400)
     except ManifestError as error:
-        return _json({"error": str(error)}, 409)
+        return _json({"error": str(error), "stale": isinstance(error, StaleError)}, 409)
 
 
 def _json(value: Any, status: int = 200) -> Response:
@@ -170,9 +209,15 @@ def _changes(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _start(desk: Desk, body: dict[str, Any]) -> Any:
     session = desk.session(body.get("step"))
-    target = desk.target.name if desk.target else None
-    against = desk.against.name if desk.against else None
-    return {**session.start(), "target": target, "against": against, "votes": desk.votes.by_id}
+    return {
+        **session.start(),
+        "session": session.digest,
+        "target": desk.target.name if desk.target else None,
+        "against": desk.against.name if desk.against else None,
+        "votes": desk.votes.by_id,
+        "command": f"make {session.step} {desk.command}",
+        "set": list(desk.settings),
+    }
 
 
 def _flips(desk: Desk, body: dict[str, Any]) -> Any:
@@ -220,7 +265,7 @@ ANSWERS: dict[str, Answer] = {
     "boundary": lambda d, b: d.current(b).boundary(_changes(b), b["name"], n=_few(b)),
     "overlap": lambda d, b: d.current(b).overlap(_changes(b)),
     "flips": _flips,
-    "pairs": lambda d, b: pairs.levels(d.current(b).clips, pairs.settings_of(d.out)),
+    "pairs": lambda d, b: pairs.levels(d.out, d.current(b).clips),
     "failures": lambda d, b: failures(d.out),
     "vote": _vote,
     "precision": _precision,
@@ -240,7 +285,7 @@ def _few(body: dict[str, Any]) -> int:
 def _frame(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     with desk.lock:
-        frames = desk.clips.frames(request.path_params["id"])
+        frames = desk.clips_of(request.path_params["id"]).frames(request.path_params["id"])
     n = request.path_params["n"]
     if n >= len(frames):
         return _not_there()
@@ -251,7 +296,7 @@ def _frame(request: Request) -> Response:
 def _media(request: Request) -> Response:
     desk: Desk = request.app.state.desk
     with desk.lock:
-        found = desk.clips.media(request.path_params["id"])
+        found = desk.clips_of(request.path_params["id"]).media(request.path_params["id"])
     if found is None:
         return _not_there()
     path, offset, size, kind = found

@@ -39,10 +39,16 @@ class Clips:
     _frames: dict[str, list[bytes]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, out: Path) -> Clips:
-        """Of the last step up to `score`; raises ManifestError when none is finished."""
+    def open(cls, out: Path, *, assets: bool = False) -> Clips:
+        """Of the last step up to `score`, or of `assets` as they were ingested; raises ManifestError when
+        none is finished."""
         found = finished(out)
-        return cls(out, next(found[step] for step in ("score", "split", "ingest") if step in found))
+        steps = ("ingest",) if assets else ("score", "split", "ingest")
+        return cls(out, next(found[step] for step in steps if step in found))
+
+    def has(self, id_: str) -> bool:
+        """Whether there is a row of that id."""
+        return self._places.find(id_) is not None
 
     @cached_property
     def _rows(self) -> pa.Table:

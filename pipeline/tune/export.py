@@ -39,7 +39,7 @@ def exported(session: Session, changes: Changes, votes: Mapping[str, str], *, na
         "what_if": session.what_if(changes),
         "overlap": session.overlap(changes),
         "flips": session.flips(changes, n=CLIPS_A_SIDE),
-        "pairs": pairs.levels(session.clips, pairs.settings_of(session.out)),
+        "pairs": pairs.levels(session.out, session.clips),
         "failures": failures(session.out),
     }
     sweeps = {

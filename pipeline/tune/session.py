@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,7 +20,7 @@ from pipeline.context import JUDGES
 from pipeline.recipe import Recipe
 from pipeline.retention import far_more
 from pipeline.tune.clips import Clips
-from pipeline.tune.universe import Universe, judging
+from pipeline.tune.universe import ROWS_OF, Universe, judging
 
 Json = dict[str, Any]
 Changes = Mapping[str, Mapping[str, Any]]
@@ -60,8 +61,14 @@ class Session:
         return self.universe.manifest.digest
 
     @cached_property
+    def digest(self) -> str:
+        """Changes with the rows that are judged, and with the rules."""
+        rules = [rule.identity() for rule in self.recipe.rules]
+        return hashlib.sha256(f"{self.manifest_digest} {rules}".encode()).hexdigest()[:16]
+
+    @cached_property
     def clips(self) -> Clips:
-        return Clips.open(self.out)
+        return Clips.open(self.out, assets=self.step == "ingest")
 
     @cached_property
     def saved(self) -> tuple[Rule, ...]:
@@ -93,6 +100,10 @@ class Session:
         if rule is None:
             return f"unknown rule {name!r}; {nearest(name, known)}"
         step = next(step for step, after in JUDGES.items() if rule.after in after)
+        if step != self.step and step not in judging(self.out, self.recipe):
+            return (
+                f"{name} is judged by {step}, on rows of {ROWS_OF[step]}, which is not finished here; run it"
+            )
         if step != self.step:
             return f"{name} is judged by {step}; take --step {step}"
         return f"{name} is off, and what it reads was not computed: {', '.join(rule.columns)}"
@@ -128,17 +139,17 @@ class Session:
         }
 
     def what_if(self, changes: Changes) -> Json:
-        """Totals, flips against the recipe, the effect of each rule, and retention by corpus."""
+        """Totals, flips against the recipe, the effect of each rule, and retention by corpus. Of assets,
+        which are not cut into clips yet, neither tokens nor captions are known."""
         rules, trial = self.rules(changes), self.trial
         kept, before = trial.kept(rules), trial.kept(self.saved)
-        captions = self._captioned(rules, kept)
         return {
             "all": trial.totals(np.ones(trial.count, bool)),
             "kept": trial.totals(kept),
             "saved": trial.totals(before),
             "gained": int((kept & ~before).sum()),
             "lost": int((before & ~kept).sum()),
-            "captions": {"rows": captions, "seconds": captions * self.universe.caption_s[0]},
+            "captions": None if self.step == "ingest" else self._captions(rules, kept),
             "rules": trial.effect(rules),
             "routed": self._routed(rules, kept),
             "corpora": self.corpora(kept),
@@ -149,6 +160,11 @@ class Session:
         routing = [rule for rule in rules if rule.enabled and rule.otherwise == "recaption"]
         fails = self.trial.fails(routing)
         return [{"rule": r.name, "rows": int((f & kept).sum())} for r, f in zip(routing, fails, strict=True)]
+
+    def _captions(self, rules: tuple[Rule, ...], kept: Mask) -> Json:
+        """How many kept rows are captioned, and the seconds of one core that this takes."""
+        rows = self._captioned(rules, kept)
+        return {"rows": rows, "seconds": rows * self.universe.caption_s[0]}
 
     def _captioned(self, rules: tuple[Rule, ...], kept: Mask) -> int:
         """How many kept rows the recipe has captioned: all, or only those routed there or without a text."""

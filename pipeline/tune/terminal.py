@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from filters.calibrate import Calibration, Goal
-from filters.handles import Handle
+from filters.handles import Handle, handle_of
 from manifests.errors import RecipeError
 from pipeline.drive import check_thresholds
 from pipeline.recipe import EMBEDDED, Recipe, check_graph, load
@@ -66,7 +66,7 @@ def desk(
         return recipe_of(str(save) if save and save.exists() else base, settings)
 
     read()
-    return Desk(out, read, save, base, recipe_of(against) if against else None)
+    return Desk(out, read, save, base, recipe_of(against) if against else None, settings)
 
 
 def recipe_of(name: str, settings: Iterable[str] = ()) -> Recipe:
@@ -82,7 +82,14 @@ def answer(desk: Desk, step: str | None, asked: Asked) -> Told:
     goals = [f"--{goal}" for goal, target in asked.goals.items() if target is not None]
     if not asked.calibrate and (goals or asked.labels):
         raise RecipeError(f"{', '.join(goals) or '--labels'} goes with --calibrate RULE.PARAM")
+    asked_for = {f"--{n}": v for n in ("sweep", "boundary", "calibrate", "diff") if (v := getattr(asked, n))}
+    if len(asked_for) > 1:
+        raise RecipeError(f"{' and '.join(asked_for)} are two questions; ask them one by one")
     session, changes = desk.session(step), changes_of(asked.what_if)
+    if changes and (asked.calibrate or asked.diff):
+        raise RecipeError(
+            f"{next(iter(asked_for))} takes the recipe as it is; leave out --what-if, or --set it"
+        )
     if asked.sweep:
         return _sweep(session, changes, asked.sweep)
     if asked.boundary:
@@ -123,12 +130,16 @@ def changes_of(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def _what_if(found: Json) -> Told:
     everything, kept, captions = found["all"], found["kept"], found["captions"]
+    tokens = f"about {kept['tokens']:.0f} visual tokens" if "tokens" in kept else "visual tokens unknown"
+    cost = "unknown of assets, which are not cut into clips yet"
+    if captions:
+        hours = captions["seconds"] / 3600
+        cost = f"{captions['rows']} clips, duplicates included, {hours:.3f} hours of one core"
     lines = [
         f"kept {kept['rows']} of {everything['rows']} rows, {kept['seconds'] / 3600:.3f} of "
-        f"{everything['seconds'] / 3600:.3f} hours, about {kept['tokens']:.0f} visual tokens",
+        f"{everything['seconds'] / 3600:.3f} hours, {tokens}",
         f"against the recipe: +{found['gained']} -{found['lost']}",
-        f"captions: {captions['rows']} clips, duplicates included, {captions['seconds'] / 3600:.3f} hours of "
-        f"one core",
+        f"captions: {cost}",
         "",
         f"{'rule':<24}{'alone':>9}{'only it':>9}{'here':>9}",
         *(f"{r['rule']:<24}{r['alone']:>9}{r['only']:>9}{r['here']:>9}" for r in found["rules"]),
@@ -145,13 +156,20 @@ def _what_if(found: Json) -> Told:
 
 def _sweep(session: Session, changes: dict[str, dict[str, Any]], asked: str) -> Told:
     name, _, text = asked.partition("=")
-    found = session.sweep(changes, name, swept(text))
+    values = swept(text)
+    rule, handle = handle_of(session.rules(changes), name)
+    if next(p.share for p in rule.parameters if p.name == handle.parameter) is None:
+        # Refused as --what-if would refuse them.
+        for value in (values[0], values[-1]):
+            session.rules({rule.name: {handle.parameter: value}})
+    found = session.sweep(changes, name, values)
     # A rule that has texts replaced takes no row, and sends some to be captioned.
     word = "routed" if any(one["routed"] for one in found) else "taken"
     lines = [f"{'value':>12}{'kept':>10}{word:>10}{'hours':>10}{'tokens':>14}"]
     for one in found:
         kept = one["kept"]
-        numbers = f"{kept['rows']:>10}{one[word]:>10}{kept['seconds'] / 3600:>10.3f}{kept['tokens']:>14.0f}"
+        tokens = f"{kept['tokens']:.0f}" if "tokens" in kept else "unknown"
+        numbers = f"{kept['rows']:>10}{one[word]:>10}{kept['seconds'] / 3600:>10.3f}{tokens:>14}"
         lines.append(f"{one['value']:>12.6g}{numbers}")
     return found, "\n".join(lines)
 

@@ -96,14 +96,15 @@ class Universe:
     @cached_property
     def trial(self) -> Trial:
         seconds = np.nan_to_num(self.numbers("duration_s"))
-        return Trial(len(seconds), self.read, {"seconds": seconds, "tokens": self.tokens})
+        weights = (
+            {"seconds": seconds} if self.step == "ingest" else {"seconds": seconds, "tokens": self.tokens}
+        )
+        return Trial(len(seconds), self.read, weights)
 
     @cached_property
     def tokens(self) -> Values:
         """The visual tokens of each row by the recipe's rule, nought where the model would refuse it."""
         names = ["kind", "width_px", "height_px", "duration_s", "frame_count"]
-        if self.step == "ingest":
-            return np.zeros(len(self.read(["id"])))
         rows = self.read(names)
         compose = next(s for s in self.recipe.stages["mix"] if isinstance(s, ComposeSamples))
         # Many rows are of one size and length: each such shape is counted once.

@@ -103,7 +103,13 @@ class MarkDuplicates(Whole):
         return rows.sort_by([*keys, ("id", "ascending")])
 
     def _counted(self, pairs: pa.Table) -> pa.Table:
-        """The pairs that count, each at the level at which it does; those of equal content always."""
+        """The pairs that count, each at the level at which it does."""
+        level = self.counts_as(pairs)
+        at = pairs.column_names.index("level")
+        return pairs.set_column(at, "level", level).filter(pc.is_valid(level))
+
+    def counts_as(self, pairs: pa.Table) -> pa.ChunkedArray:
+        """The level at which each pair counts, null for one that does not; those of equal content always."""
         as_found = [
             pc.and_(pc.equal(pairs["level"], level), pc.less_equal(pairs["distance"], radius))
             for level, radius in self._radii().items()
@@ -111,9 +117,7 @@ class MarkDuplicates(Whole):
         near = pc.less_equal(pairs["colour_distance"], self.colour_levels)
         as_found = pc.and_(near, pc.or_(as_found[0], pc.or_(as_found[1], as_found[2])))
         enabled = pc.is_in(pairs["level"], value_set=pa.array(self.levels, pa.string()))
-        level = pc.if_else(pc.and_(as_found, enabled), pairs["level"], self._meant(pairs))
-        at = pairs.column_names.index("level")
-        return pairs.set_column(at, "level", level).filter(pc.is_valid(level))
+        return pc.if_else(pc.and_(as_found, enabled), pairs["level"], self._meant(pairs))
 
     def _meant(self, pairs: pa.Table) -> pa.ChunkedArray:
         """`semantic` for pairs that count as such, null for others."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,8 +222,59 @@ def test_a_saved_recipe_differs_in_that_value_only(finished: Path, tmp_path: Pat
     )
 
 
-def test_duplicates_and_failures_are_told(client: TestClient) -> None:
-    """Pairs by level with their cut, failed rows by reason with the file."""
+def test_a_page_learns_that_its_numbers_are_no_more(finished: Path, tmp_path: Path) -> None:
+    """409 once another window, or an editor, wrote the recipe: what is kept is not what the page shows."""
+    mine = tmp_path / "mine.toml"
+    mine.write_text("[filter.not_blurred]\nmax = 0.6\n")
+    client = TestClient(app(desk(finished, "default", (), mine), TOKEN), base_url="http://127.0.0.1")
+    start = ask(client, "start")
+    asked = {"step": start["step"], "session": start["session"]}
+    before = ask(client, "what_if", **asked)
+    mine.write_text("[filter.not_blurred]\nmax = 0.45\n")
+    for question in ("what_if", "review", "overlap"):
+        told = ask(client, question, 409, **asked)
+        assert told["stale"] and "changed meanwhile" in told["error"]
+    asked = {"step": start["step"], "session": ask(client, "start")["session"]}
+    assert ask(client, "what_if", **asked)["kept"]["rows"] < before["kept"]["rows"]
+
+
+def test_the_command_judges_what_the_page_shows(finished: Path, tmp_path: Path) -> None:
+    """The step alone, in this folder, by this recipe and its settings: never a run of something else."""
+    mine = tmp_path / "my own.toml"
+    mine.write_text("[filter.not_blurred]\nmax = 0.6\n")
+    made = desk(finished, str(mine), ("filter.not_black.enabled=false",), None)
+    start = ask(TestClient(app(made, TOKEN), base_url="http://127.0.0.1"), "start")
+    assert f"make filter OUT={shlex.quote(str(finished))} RECIPE='{mine}'" == start["command"]
+    assert ["filter.not_black.enabled=false"] == start["set"]
+
+
+def test_assets_are_shown_as_what_they_are(client: TestClient) -> None:
+    """The rules of ingest judge files: cards name them and play them; tokens and captions are not known."""
+    found = ask(client, "boundary", step="ingest", name="large_enough.min_px", n=3)["kept"]
+    assert all(card["source_uri"] for card in found)
+    played = next(card["id"] for card in found if card["plays"])
+    assert 200 == client.get(f"/media/{played}", params={"t": TOKEN}).status_code
+    told = ask(client, "what_if", step="ingest")
+    assert told["captions"] is None and {"rows", "seconds"} == told["kept"].keys()
+
+
+def test_duplicates_are_those_of_the_run(client: TestClient, finished: Path) -> None:
+    """Each level took as many rows as the step counted; what stands within it is within all of its cuts, and
+    what stands beyond it misses one."""
     levels = {level["level"]: level for level in ask(client, "pairs")}
-    assert {"within", "beyond", "cut"} <= set(levels.get("perceptual", levels.get("part", {})))
+    taken = {name: level["taken"] for name, level in levels.items() if level["taken"]}
+    assert Manifest.open(finished, "dedup").record["counts"]["duplicates"] == taken
+    for level in (level for level in levels.values() if "cuts" in level):
+        assert all(_within(pair, level) for pair in level["within"])
+        assert not any(_within(pair, level) for pair in level["beyond"])
+
+
+def _within(pair: dict[str, Any], level: dict[str, Any]) -> bool:
+    names = ["cosine", "distance", "mean_colour_distance"] if level["unit"] == "cosine" else []
+    held = zip(names or ["distance", "colour_distance"], level["cuts"], strict=True)
+    return all(pair[n] >= c["cut"] if n == "cosine" else pair[n] <= c["cut"] for n, c in held)
+
+
+def test_failures_are_told(client: TestClient) -> None:
+    """Failed rows by reason, each with its file."""
     assert all(one["uri"] for group in ask(client, "failures") for one in group["examples"])
