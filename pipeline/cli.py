@@ -143,15 +143,17 @@ def sql(
 ) -> None:
     """Ask the manifests: views ingest, split, …, and verdicts, sources, pairs, groups, plan, files."""
     from manifests.views import ask
-    from pipeline.show import as_text, csv_text, json_rows
+    from pipeline.show import as_text, csv_text, inert, json_rows
 
     answer = ask(out, statement)
     if as_json:
         _print(json_rows(answer))
         return
     # What is not read by a person is never cut.
-    cells = shutil.get_terminal_size().columns if sys.stdout.isatty() and not wide else None
-    print(csv_text(answer) if as_csv else as_text(answer, cells))
+    person = sys.stdout.isatty()
+    cells = shutil.get_terminal_size().columns if person and not wide else None
+    table = csv_text(answer) if as_csv else as_text(answer, cells)
+    print(inert(table) if person else table)
 
 
 @app.command()
