@@ -156,7 +156,12 @@ _ALL: list[Column] = [
     ),
     *_group(
         "measures",
-        ("luma_mean", pa.float64(), "0 to 1", "mean luma over all frames; 0 is black"),
+        (
+            "luma_mean",
+            pa.float64(),
+            "0 to 1",
+            "mean luma of the decoded frames (see effort), each by how long it is shown; 0 is black",
+        ),
         (
             "detail",
             pa.float64(),
@@ -167,53 +172,61 @@ _ALL: list[Column] = [
             "black_share",
             pa.float64(),
             "0 to 1",
-            "share of frames of which at least 98 % of the pixels are black",
+            "share of frames of which at least 98 % of the pixels are black; of the decoded ones (see "
+            "effort), each by how long it is shown",
         ),
         (
             "blur",
             pa.float64(),
             "0 to 1",
-            "perceptual blur, 0 sharp to 1 blurred, lowest of up to four frames; null for flat pictures",
+            "perceptual blur, 0 sharp to 1 blurred, lowest of up to four frames; null for flat pictures, and "
+            "under 16 px a side",
         ),
         (
             "motion",
             pa.float64(),
             "0 to 1",
-            "mean absolute luma difference of neighbouring frames; null with fewer than 2",
+            "mean absolute luma difference of neighbouring decoded frames, a frame shown for longer than is "
+            "usual being as many equal ones; null with fewer than 2, and of key frames alone",
         ),
         (
             "freeze_share",
             pa.float64(),
             "0 to 1",
-            "share of neighbouring frame pairs that do not differ; null with fewer than 2 frames",
+            "share of neighbouring decoded frames that do not differ from the one before, a frame shown for "
+            "longer than is usual being as many equal ones; null with fewer than 2, and of key frames alone",
         ),
         (
             "flow",
             pa.float64(),
             "share of the diagonal",
-            "mean length of optical flow between pictures half a second apart; null with fewer than 2, or a "
-            "side under 32 px of 192",
+            "mean length of optical flow between the pictures shown every half second; where frames are left "
+            "out (see effort), between those 0.25 to 0.75 s apart, in proportion; null with fewer than 2, or "
+            "a side under 32 px of 192",
         ),
         (
             "codec_motion",
             pa.float64(),
             "share of the diagonal",
-            "mean length of the codec's own motion vectors, two frames a second; null without them, and "
-            "unless split.codec_vectors",
+            "mean length of the codec's own motion vectors, of two P-frames a second, over the frames since "
+            "the last that is no B-frame; too large where H.264 refers farther; null without P-frames or "
+            "vectors, of key frames alone, and unless split.codec_vectors",
         ),
         (
             "jump_share",
             pa.float64(),
             "0 to 1",
             "share of all change from half second to half second that lies in the largest quarter of its "
-            "steps: 1 for a slide show; null under 8 steps, or without change",
+            "steps: 1 for slides of 2 s and more that change at once, less the softer they do (0.57 where a "
+            "change takes half their time); null under 8 steps, without change, or where one shows no frame "
+            "that was decoded (see effort)",
         ),
         (
             "flash_rate",
             pa.float64(),
             "flashes",
             "most flashes of the whole picture's mean luma within one second (WCAG 2.3.1); null with fewer "
-            "than 2 frames",
+            "than 2 frames, and where not all were decoded (see effort)",
         ),
         (
             "content_hash",

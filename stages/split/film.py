@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _BATCH = 16
 # Frames of a clip that blur is judged on.
 BLUR_FRAMES = 4
+# No screen shows a frame for less.
+SHOWN_S = Fraction(1, 250)
 
 
 @dataclass(frozen=True)
@@ -185,20 +187,28 @@ class Film:
         known = [value for value in blurs if value is not None]
         details = [measures.spread(picture.colour) for picture in kept]
         return {
-            **self.numbers.of_clip(first, end),
-            **self._over_time(first, end),
+            **self._over_time(span, first, end),
             "detail": measures.mean(details),
             "blur": min(known) if known else None,
             "content_hash": self._content_hash(span, self.numbers.digests[first:end]),
             "frames": [self._stored(picture) for picture in kept],
         }
 
-    def _over_time(self, first: int, end: int) -> dict[str, float | None]:
-        """Measures of decoded frames [first, end) that need their times; of key frames what pairs tell."""
-        dense, pts = self.frames.effort != "keyframes", self.frames.pts
-        shown = [pts[n] for n in self.at[first:end]]
-        flashes = flash_rate(self.numbers.luma[first:end], shown, self.time_base)
-        return {**self.moves.of_clip(first, end, still=dense), "flash_rate": flashes if dense else None}
+    def _over_time(self, span: Span, first: int, end: int) -> dict[str, float | None]:
+        """Measures of a clip's decoded frames [first, end) that need their times; of key frames, which lie
+        seconds apart, none of neighbours."""
+        times, at = self._times(), self.at[first:end]
+        ticks = [times[n] for n in range(span.first, span.end + 1)]
+        lasting = [times[n + 1] - times[n] for n in at]
+        held = measures.held_share(ticks, float(SHOWN_S / self.time_base)) if len(ticks) > 2 else 0.0
+        whole = len(at) == span.end - span.first
+        found = self.numbers.of_clip(first, end, lasting, held=held)
+        found |= self.moves.of_clip(first, end, ticks[-1], whole=whole)
+        if self.frames.effort == "keyframes" and not whole:
+            found |= dict.fromkeys(("motion", "freeze_share", "codec_motion"))
+        shown = [times[n] for n in at]
+        flashes = flash_rate(self.numbers.luma[first:end], shown, self.time_base) if whole else None
+        return {**found, "flash_rate": flashes}
 
     def _fetched(self, span: Span) -> list[Picture]:
         """A picture of the clip's middle by a second look, where none was taken on the way."""

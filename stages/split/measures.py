@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from stages.frames import LEAST_PX
 from stages.split.eyes import BLACK_LUMA, Glance
 
 Pixels = np.ndarray[Any, Any]
@@ -24,6 +26,8 @@ FREEZE_NOISE = 0.001
 # judge by.
 BLUR_PIXELS = 11
 FLAT_LUMA = 0.01
+# A gap of this much less than two is one of two frames.
+_LATE = 0.25
 
 
 @dataclass
@@ -42,20 +46,45 @@ class FrameMeasures:
         self.change.append(math.nan if glance.change is None else glance.change)
         self.digests.append(glance.digest)
 
-    def of_clip(self, first: int, end: int) -> dict[str, Any]:
-        """The measures of decoded frames [first, end) as columns."""
+    def of_clip(self, first: int, end: int, shown: Sequence[int], *, held: float = 0.0) -> dict[str, Any]:
+        """The measures of decoded frames [first, end) as columns; `shown` is how long each of them is, in any
+        unit, and `held` the `held_share` of the clip's time."""
         changes = [change for change in self.change[first + 1 : end] if not math.isnan(change)]
+        frozen = mean([change < FREEZE_NOISE for change in changes])
+        motion = mean(changes)
         return {
-            "luma_mean": mean(self.luma[first:end]),
-            "black_share": mean(self.black[first:end]),
-            "motion": mean(changes),
-            "freeze_share": mean([change < FREEZE_NOISE for change in changes]),
+            "luma_mean": _weighted(self.luma[first:end], shown),
+            "black_share": _weighted(self.black[first:end], shown),
+            "motion": None if motion is None else (1 - held) * motion,
+            "freeze_share": None if frozen is None else held + (1 - held) * frozen,
         }
+
+
+def held_share(times: Sequence[int], least: float = 0) -> float:
+    """How much of a clip repeats the frame before it, though no frame says so: the share of steps of the
+    usual length at which none is shown anew. `times` of its frames, at least two, and of its end.
+
+    Ours. Usual is the lower quartile of what lies between two frames, and 1.75 of it are two: frames that
+    come late by less are not held. Gaps under `least` are wrong times, not usual ones. 0 where frames are
+    evenly spaced; where repeated frames were dropped their share, if one gap in four is still that of one
+    frame.
+    """
+    gaps = np.diff(times)
+    between = np.sort(gaps[:-1])
+    shown = between[between >= least] if between[-1] >= least else between
+    usual = shown[(len(shown) - 1) // 4]
+    steps = np.maximum(1, (gaps / usual + _LATE).astype(np.int64))
+    return float(1 - len(between) / (int(steps.sum()) - 1))
 
 
 def mean(values: Sequence[float]) -> float | None:
     """The mean of values, exactly summed; null of none."""
     return math.fsum(values) / len(values) if values else None
+
+
+def _weighted(values: Sequence[float], weights: Sequence[int]) -> float | None:
+    total = sum(weights)
+    return math.fsum(map(operator.mul, values, weights)) / total if total else None
 
 
 def content_hash(shape: str, frames: int, content: bytes) -> str:
@@ -75,13 +104,14 @@ def is_black(luma: Pixels) -> bool:
 
 
 def blur(luma: Pixels) -> float | None:
-    """No-reference perceptual blur, 0 sharp to 1 blurred; None for a flat picture.
+    """No-reference perceptual blur, 0 sharp to 1 blurred; None for a flat picture, and for one under 16 px on
+    a side, which the filter covers.
 
     Crete, Dolmiere, Ladret, Nicolas, "The blur effect" (SPIE 2007): how much of the variation between
     neighbouring pixels a mean filter of 11 pixels destroys, the worse of the two directions; in the form of
     scikit-image's `blur_effect` but for its Sobel smoothing. `luma` is 2-D, 8 bits.
     """
-    if float(cv2.meanStdDev(luma)[1][0, 0]) / 255 < FLAT_LUMA:
+    if min(luma.shape) < LEAST_PX or float(cv2.meanStdDev(luma)[1][0, 0]) / 255 < FLAT_LUMA:
         return None
     # In 16 bits, so that filtering keeps fractions of a level and sums of Sobel's weights still fit.
     picture = luma.astype(np.int16) << 5

@@ -145,7 +145,7 @@ class Watch:
         glance, film = self.eyes.glance(media.admitted(frame, self.second.limits)), self.film
         film.at.append(n)
         film.numbers.add(glance)
-        film.moves.look(len(film.at) - 1, film.frames.pts[n], frame)
+        film.moves.look(len(film.at) - 1, n, film.frames.pts[n], frame)
         colour = self._pictured(frame, glance)
         told, end = [*self._own.add(glance, colour), *self._by_time(n)], self.asset["segment_end_pts"]
         # Behind the segment's end nobody knows yet whose a boundary is.
@@ -205,6 +205,7 @@ class Watch:
     def rest(self) -> None:
         """The film, or the segment, is over: tell it what is left, and where it ends."""
         film, pts, end_pts = self.film, self.film.frames.pts, self.asset["segment_end_pts"]
+        film.moves.rest(film.frames.end_pts)
         ends: tuple[int, tuple[str, float | None]] = (len(pts), ("end", None))
         if self._seam is not None:
             seam = [*self._sewn, *([] if self.over else self._seam.rest())] if self._sews else []

@@ -6,9 +6,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stages.split.eyes import Glance
-from stages.split.measures import FrameMeasures, blur, content_hash, is_black, spread
+from stages.split.measures import FrameMeasures, blur, content_hash, held_share, is_black, spread
 from stages.split.pictures import Candidates, Picture, Reel, chosen, shrunk, upright
 
 
@@ -21,7 +23,7 @@ def measured(*frames: Glance, first: int = 0) -> dict[str, Any]:
     numbers = FrameMeasures()
     for frame in frames:
         numbers.add(frame)
-    return numbers.of_clip(first, len(frames))
+    return numbers.of_clip(first, len(frames), [40] * (len(frames) - first))
 
 
 def test_luma_motion_freeze_and_black() -> None:
@@ -32,6 +34,37 @@ def test_luma_motion_freeze_and_black() -> None:
     assert found["motion"] == pytest.approx(0.4 / 3)
     assert found["freeze_share"] == pytest.approx(1 / 3)
     assert 0.5 == found["black_share"]
+
+
+def test_frames_count_as_long_as_they_are_shown() -> None:
+    """A black frame for 3 s and a white one for 1 s; of the clip's steps half are held, the other changes."""
+    numbers = FrameMeasures()
+    numbers.add(seen(0, None, 1.0))
+    numbers.add(seen(255, 0.5))
+    found = numbers.of_clip(0, 2, [3, 1], held=0.5)
+    assert (0.25, 0.75) == (found["luma_mean"], found["black_share"])
+    assert (0.25, 0.5) == (found["motion"], found["freeze_share"])
+
+
+def test_held_share_by_hand() -> None:
+    """Even frames hold nothing, nor do those of uneven times, of a clock that rounds, or the first of a pair
+    with nearly the same time. Of 0, 1, 2, 5 to 8 five steps of seven lack a frame; a last one that stays
+    counts."""
+    assert 0.0 == held_share([0, 1, 2, 3, 4])
+    assert 0.0 == held_share([0, 33, 83, 116, 150, 190])
+    assert 0.0 == held_share([0, 42, 83, 125, 167])
+    assert 0.0 == held_share([0, 1, 80, 81, 160, 161, 240], 4)
+    assert held_share([0, 1, 2, 5, 8]) == pytest.approx(4 / 7)
+    assert held_share([0, 1, 20]) == pytest.approx(18 / 19)
+
+
+@given(st.lists(st.booleans(), min_size=4, max_size=200))
+def test_held_share_of_dropped_repeats(drops: list[bool]) -> None:
+    """Of frames of which some were dropped it is the share of these among all but the first, where every
+    third at least is followed by a kept one."""
+    kept = [0, *(n for n, drop in enumerate(drops, 1) if not drop or n % 3)]
+    held = 1 - (len(kept) - 1) / len(drops)
+    assert held_share([*kept, len(drops) + 1]) == pytest.approx(held)
 
 
 def test_one_frame_has_no_motion() -> None:
@@ -79,6 +112,13 @@ def test_blur_of_a_step_and_of_a_ramp() -> None:
 def test_a_flat_picture_has_no_blur() -> None:
     """Without anything to see, sharpness is unknown."""
     assert None is blur(np.full((64, 64), 90, np.uint8))
+
+
+@pytest.mark.parametrize(("shape", "known"), [((15, 64), False), ((64, 15), False), ((16, 16), True)])
+def test_a_tiny_picture_has_no_blur(shape: tuple[int, int], known: bool) -> None:
+    """Under 16 px on a side nothing is judged, as by the scores of stored frames."""
+    noise = np.random.default_rng(1).integers(0, 255, shape, np.uint8)
+    assert known == (blur(noise) is not None)
 
 
 def test_blurring_raises_blur() -> None:
