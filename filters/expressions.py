@@ -180,8 +180,7 @@ def _columns(tree: Any) -> Iterator[str]:
             taken |= {name["column_names"][0].lower() for name in names}
             node = node["expr"]
         if isinstance(node, dict) and node.get("class") == "COLUMN_REF":
-            name = node["column_names"][0]
-            yield from () if name.lower() in taken else (name,)
+            yield from (name for name in node["column_names"][:1] if name.lower() not in taken)
         inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
         waiting += [(one, taken) for one in reversed(list(inner))]
 

@@ -44,8 +44,9 @@ class Parameter(BaseModel):
     @field_validator("value", mode="before")
     @classmethod
     def _finite(cls, value: Any) -> Any:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("a threshold must be finite; to lift a rule write enabled = false")
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, float) and not math.isfinite(one):
+                raise ValueError("a threshold must be finite; to lift a rule write enabled = false")
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
@@ -147,7 +148,9 @@ class Rule(BaseModel):
                 spelled[parameter.name], values[name] = f"${name}", parameter.plain()
                 continue
             cases = [f"when ${name}_{n}_of then ${name}_{n}" for n in range(len(parameter.by_corpus or ()))]
-            spelled[parameter.name] = f"case corpus {' '.join(cases)} end" if cases else "null::double"
+            spelled[parameter.name] = (
+                f"case coalesce(corpus, '') {' '.join(cases)} end" if cases else "null::double"
+            )
             for n, (corpus, value) in enumerate(parameter.by_corpus or ()):
                 values |= {f"{name}_{n}_of": corpus, f"{name}_{n}": value}
         return self.expression.spell(lambda name: f"({spelled[name]})"), values
