@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -68,7 +68,7 @@ def parse(text: str) -> Expression:
     nodes = list(walk(tree))
     for node in nodes:
         _refuse(node)
-    parameters = [node for node in nodes if node["class"] == "PARAMETER"]
+    parameters = _parameters(nodes)
     return Expression(
         columns=tuple(dict.fromkeys(_columns(tree))),
         parameters=tuple(dict.fromkeys(node["identifier"] for node in parameters)),
@@ -104,6 +104,11 @@ def written(tree: Any) -> str:
     statement["statements"][0]["node"]["select_list"] = [tree]
     answer = query("select json_deserialize_sql($tree::json) as text", {}, {"tree": json.dumps(statement)})
     return str(answer["text"][0].as_py()).removeprefix("SELECT ")
+
+
+def respelled(text: str) -> tuple[str, ...]:
+    """The `pieces` of an expression that was written from a tree."""
+    return _cut(text, _parameters(walk(_read(f"{_BEFORE}{text}{_AFTER}"))))
 
 
 def _read(statement: str) -> Any:
@@ -183,6 +188,10 @@ def _columns(tree: Any) -> Iterator[str]:
             yield from (name for name in node["column_names"][:1] if name.lower() not in taken)
         inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
         waiting += [(one, taken) for one in reversed(list(inner))]
+
+
+def _parameters(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [node for node in nodes if node["class"] == "PARAMETER"]
 
 
 def _cut(text: str, parameters: list[dict[str, Any]]) -> tuple[str, ...]:
