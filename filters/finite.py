@@ -28,13 +28,13 @@ def guarded(text: str) -> Expression:
     every number. Columns are not guarded here, but where rows are read. Raises RecipeError for comparisons of
     comparisons of … beyond `NESTED`.
     """
-    tree = {"whole": only(text)}
+    plain, tree = parse(text), {"whole": only(text)}
     places = list(_computed(tree))
     if not places:
-        return parse(text)
+        return plain
     for holder, key in places:
         holder[key] = _with(only(_GUARD), holder[key])
-    return replace(parse(text), pieces=respelled(written(tree["whole"])))
+    return replace(plain, pieces=respelled(written(tree["whole"])))
 
 
 def _computed(tree: Any) -> Iterator[tuple[Any, Any]]:
