@@ -19,6 +19,7 @@ Goal = Literal["precision", "recall", "keep"]
 
 # Two-sided 95 % of the normal distribution.
 Z = 1.959964
+TAIL = 0.025
 RESAMPLES = 1000
 
 
@@ -36,14 +37,15 @@ class Share:
 class Calibration:
     """A threshold for a goal: the value and its 95 % interval, and what it gives on the rows it was found on.
 
-    `precision` and `recall` are null without labels.
+    `precision` and `recall` are null without labels; `low` or `high` where the rows are too few to bound that
+    end.
     """
 
     goal: Goal
     target: float
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     rows: int
     kept: Share
     precision: Share | None = None
@@ -61,19 +63,36 @@ def wilson(hits: int, n: int) -> Share:
 
 
 def to_share(values: Values, share: float, side: Side) -> Calibration:
-    """The threshold that at least this share of the known values meets (as `filters.shares`); its interval is
-    that of the order statistic, were the rows a sample of more like them."""
+    """The threshold that at least this share of the known values meets (as `filters.shares`); its interval
+    covers that of all rows that these are a sample of, at least 95 times in 100.
+
+    How many of n rows meet the true threshold is binomial; the ends are the order statistics that leave at
+    most 2.5 % beyond either (David and Nagaraja, Order Statistics, 2003, 7.1), null where there is none.
+    """
     known = _ordered(values, side)
     _within("keep", share)
     if not len(known):
         raise RecipeError("no row has a known value; nothing to calibrate on")
     n = len(known)
-    reach = Z * math.sqrt(n * share * (1 - share))
     at = math.ceil(share * n - 1e-9) - 1
-    first, last = max(0, math.floor(at - reach)), min(n - 1, math.ceil(at + reach))
-    low, high = sorted((float(known[first]), float(known[last])))
+    below = _binomial(n, share)
+    first, last = int((below <= TAIL).sum()) - 1, int((below < 1 - TAIL).sum())
+    tight = float(known[first]) if first >= 0 else None
+    loose = float(known[last]) if last < n else None
+    low, high = (loose, tight) if side == "min" else (tight, loose)
     kept = int(_meets(known, float(known[at]), side).sum())
     return Calibration("keep", share, float(known[at]), low, high, n, wilson(kept, n))
+
+
+def _binomial(n: int, share: float) -> Values:
+    """The odds of 0, at most 1, …, at most n hits among n draws."""
+    if share == 1:
+        return np.append(np.zeros(n), 1.0)
+    hits = np.arange(n)
+    steps = np.log((n - hits) / (hits + 1)) + math.log(share / (1 - share))
+    odds = np.exp(np.append(0.0, np.cumsum(steps)) + n * math.log1p(-share))
+    total: Values = np.cumsum(odds) / odds.sum()
+    return total
 
 
 def to_goal(values: Values, good: Mask, goal: Goal, target: float, side: Side) -> Calibration:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -64,14 +64,13 @@ def parse(text: str) -> Expression:
     Raises RecipeError when it is no SQL, more than one expression, or uses what is not allowed: subqueries,
     aggregates, windows, and every function outside `FUNCTIONS`.
     """
-    nodes = list(walk(only(text)))
+    tree = only(text)
+    nodes = list(walk(tree))
     for node in nodes:
         _refuse(node)
-    bound = {name for node in nodes if node["class"] == "LAMBDA" for name in _lambda_names(node)}
-    named = [node["column_names"][0] for node in nodes if node["class"] == "COLUMN_REF"]
-    parameters = [node for node in nodes if node["class"] == "PARAMETER"]
+    parameters = _parameters(nodes)
     return Expression(
-        columns=tuple(dict.fromkeys(name for name in named if name not in bound)),
+        columns=tuple(dict.fromkeys(_columns(tree))),
         parameters=tuple(dict.fromkeys(node["identifier"] for node in parameters)),
         pieces=_cut(text, parameters),
     )
@@ -105,6 +104,11 @@ def written(tree: Any) -> str:
     statement["statements"][0]["node"]["select_list"] = [tree]
     answer = query("select json_deserialize_sql($tree::json) as text", {}, {"tree": json.dumps(statement)})
     return str(answer["text"][0].as_py()).removeprefix("SELECT ")
+
+
+def respelled(text: str) -> tuple[str, ...]:
+    """The `pieces` of an expression that was written from a tree."""
+    return _cut(text, _parameters(walk(_read(f"{_BEFORE}{text}{_AFTER}"))))
 
 
 def _read(statement: str) -> Any:
@@ -141,6 +145,8 @@ def _refuse(node: dict[str, Any]) -> None:
         raise RecipeError(
             f"{_REFUSED.get(kind, kind.lower())} is not allowed; a rule sees one row and no more"
         )
+    if kind == "LAMBDA" and node["syntax_type"] == "SINGLE_ARROW":
+        raise RecipeError("-> is not allowed; write lambda t: … for each element of a list; JSON is not read")
     if kind == "FUNCTION":
         _refuse_function(node)
 
@@ -169,10 +175,23 @@ def _flaw(function: str) -> str:
     return "is no function that a rule may use"
 
 
-def _lambda_names(node: dict[str, Any]) -> Iterator[str]:
-    for name in walk(node["lhs"]):
-        if name["class"] == "COLUMN_REF":
-            yield name["column_names"][0]
+def _columns(tree: Any) -> Iterator[str]:
+    """The names in a tree that no lambda around them has taken."""
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
+    while waiting:
+        node, taken = waiting.pop()
+        if isinstance(node, dict) and node.get("class") == "LAMBDA":
+            names = (name for name in walk(node["lhs"]) if name["class"] == "COLUMN_REF")
+            taken |= {name["column_names"][0].lower() for name in names}
+            node = node["expr"]
+        if isinstance(node, dict) and node.get("class") == "COLUMN_REF":
+            yield from (name for name in node["column_names"][:1] if name.lower() not in taken)
+        inner = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        waiting += [(one, taken) for one in reversed(list(inner))]
+
+
+def _parameters(nodes: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [node for node in nodes if node["class"] == "PARAMETER"]
 
 
 def _cut(text: str, parameters: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -79,6 +79,25 @@ def handle_of(rules: tuple[Rule, ...], name: str) -> tuple[Rule, Handle]:
     return known[name]
 
 
+def shared(rule: Rule) -> tuple[tuple[Parameter, Handle], ...]:
+    """The thresholds of a rule that are shares, each with the handle whose axis the share is taken of.
+
+    Raises RecipeError unless the condition is the comparison with that threshold and no more: of what else it
+    asks for a share would say nothing.
+    """
+    bounds = {handle.parameter: handle for handle in handles(rule)}
+    found = [parameter for parameter in rule.parameters if parameter.share is not None]
+    for parameter in found:
+        if parameter.name not in bounds or not _bounds_all(rule.keep, parameter.name):
+            raise RecipeError(
+                f"[filter.{rule.name}] keep = {rule.keep!r}: a share of a corpus needs ${parameter.name} "
+                f"alone on one side of the whole condition, as in blur <= ${parameter.name}, without NOT or "
+                f'OR; write it so, the rest as a rule of its own, and unscored = "keep" where unknown values '
+                f"may stay"
+            )
+    return tuple((parameter, bounds[parameter.name]) for parameter in found)
+
+
 def _handle(rule: Rule, parameter: Parameter) -> Handle | None:
     value = parameter.plain()
     if parameter.share is None and (isinstance(value, bool) or not isinstance(value, int | float)):
@@ -110,6 +129,14 @@ def _bounds(keep: str) -> tuple[tuple[str, Side, bool, str], ...]:
     )
 
 
+@lru_cache(maxsize=1024)
+def _bounds_all(keep: str, parameter: str) -> bool:
+    """Whether the condition consists of nothing but comparisons with this parameter alone."""
+    conditions = list(_conditions(only(keep), ("CONJUNCTION_AND",)))
+    mine = [bound for bound in _bounds(keep) if bound[0] == parameter]
+    return len(mine) == len(conditions) and all(node["type"] in _BOUNDS for node in conditions)
+
+
 @dataclass(frozen=True)
 class Threshold:
     """One number that a rule compares one column with; `sense` is >=, >, <= or <, of a row that stays."""
@@ -135,8 +162,11 @@ def thresholds(rule: Rule, corpus: str | None = None) -> list[Threshold]:
 
 def check_thresholds(rules: Iterable[Rule]) -> None:
     """Raises RecipeError for a threshold outside the range of its column (a percentage of a share, say), for
-    a range that nothing lies within, and for a share of the wrong end."""
+    a range that nothing lies within, for true or false as a bound, and for a share of the wrong end or that
+    `shared` refuses."""
     for rule in (rule for rule in rules if rule.enabled):
+        shared(rule)
+        _check_numbers(rule)
         _check_sides(rule)
         for one in thresholds(rule):
             least, most = columns.column(one.column).range
@@ -145,6 +175,23 @@ def check_thresholds(rules: Iterable[Rule]) -> None:
                     f"[filter.{rule.name}] keep compares {one.column} with {one.value:g}, but it is from "
                     f"{least:g} to {most:g}; write a number on that scale, or enabled = false"
                 )
+
+
+def _check_numbers(rule: Rule) -> None:
+    for parameter in rule.parameters:
+        if isinstance(parameter.value, bool) and parameter.name in _bounding(rule.keep):
+            raise RecipeError(
+                f"[filter.{rule.name}] {parameter.name} bounds a number in keep = {rule.keep!r}, found "
+                f"{parameter.value!r}; write a number"
+            )
+
+
+@lru_cache(maxsize=1024)
+def _bounding(keep: str) -> frozenset[str]:
+    """The parameters that stand alone on a side of <, <=, > or >=, or are an end of BETWEEN."""
+    compared = (node for node in walk(only(keep)) if node["class"] == "BETWEEN" or node["type"] in _BOUNDS)
+    sides = (node.get(side, {}) for node in compared for side in ("left", "right", "lower", "upper"))
+    return frozenset(side["identifier"] for side in sides if "identifier" in side)
 
 
 def _check_sides(rule: Rule) -> None:

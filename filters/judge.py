@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from filters.expressions import parse
+from filters.finite import guarded
 from filters.rules import Rule, require
 from manifests import verdicts
 from manifests.errors import RecipeError
@@ -148,10 +149,19 @@ def _known(rows: pa.Table, rules: Sequence[Rule], also: tuple[str, ...]) -> str:
 def axis(rows: pa.Table, sql: str) -> pa.Array:
     """The value of an expression (`handles.Handle.axis`) of each row, in their order: float64, null where it
     is unknown."""
+    statement = f"{axes(rows, sql, also='_row')} select _axis from axes order by _row"
+    return query(statement, {"rows": _numbered(rows)})["_axis"].combine_chunks()
+
+
+def axes(rows: pa.Table, sql: str, *, also: str) -> str:
+    """SQL of a view `axes` of a table named rows: what `also` says, and the value of an expression as
+    `axis` gives it, as `_axis`."""
     read = ", ".join(_guarded(name, rows.schema.field(name).type) for name in parse(sql).columns)
-    known = f"with known as (select {read}, _row from rows)"
-    statement = f"{known} select try(({sql})::double) as value from known order by _row"
-    return query(statement, {"rows": _numbered(rows)})["value"].combine_chunks()
+    return f"""
+        with known as (select {read}, {also} from rows),
+        found as (select *, try(({guarded(sql).pieces[0]})::double) as _axis from known),
+        axes as (select * replace (case when isfinite(_axis) then _axis end as _axis) from found)
+    """
 
 
 def _numbered(rows: pa.Table) -> pa.Table:
@@ -160,9 +170,12 @@ def _numbered(rows: pa.Table) -> pa.Table:
 
 
 def _guarded(name: str, type_: pa.DataType) -> str:
-    if not pa.types.is_floating(type_):
-        return quoted(name)
-    return f"case when isfinite({quoted(name)}) then {quoted(name)} end as {quoted(name)}"
+    told = quoted(name)
+    if pa.types.is_floating(type_):
+        return f"case when isfinite({told}) then {told} end as {told}"
+    if pa.types.is_list(type_) and pa.types.is_floating(type_.value_type):
+        return f"list_transform({told}, lambda one: case when isfinite(one) then one end) as {told}"
+    return told
 
 
 def _columns(rules: Sequence[Rule]) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from filters.expressions import Expression, parse
+from filters.finite import guarded
 from manifests import columns, verdicts
 from manifests.errors import RecipeError, nearest
 from manifests.sql import query
@@ -44,8 +45,9 @@ class Parameter(BaseModel):
     @field_validator("value", mode="before")
     @classmethod
     def _finite(cls, value: Any) -> Any:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ValueError("a threshold must be finite; to lift a rule write enabled = false")
+        for one in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(one, float) and not math.isfinite(one):
+                raise ValueError("a threshold must be finite; to lift a rule write enabled = false")
         return tuple(value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
@@ -139,7 +141,8 @@ class Rule(BaseModel):
         return self.model_dump(mode="json", exclude={"why", "parameters"}) | {"parameters": values}
 
     def sql(self, prefix: str) -> tuple[str, dict[str, Any]]:
-        """The condition with its parameters named after `prefix`, and their values by that name."""
+        """The condition, guarded (`filters.finite`), its parameters named after `prefix`, and their values by
+        that name."""
         spelled, values = dict[str, str](), dict[str, Any]()
         for at, parameter in enumerate(self.parameters):
             name = f"{prefix}_{at}"
@@ -147,10 +150,12 @@ class Rule(BaseModel):
                 spelled[parameter.name], values[name] = f"${name}", parameter.plain()
                 continue
             cases = [f"when ${name}_{n}_of then ${name}_{n}" for n in range(len(parameter.by_corpus or ()))]
-            spelled[parameter.name] = f"case corpus {' '.join(cases)} end" if cases else "null::double"
+            spelled[parameter.name] = (
+                f"case coalesce(corpus, '') {' '.join(cases)} end" if cases else "null::double"
+            )
             for n, (corpus, value) in enumerate(parameter.by_corpus or ()):
                 values |= {f"{name}_{n}_of": corpus, f"{name}_{n}": value}
-        return self.expression.spell(lambda name: f"({spelled[name]})"), values
+        return guarded(self.keep).spell(lambda name: f"({spelled[name]})"), values
 
     def spelled(self) -> str:
         """The condition on one line with the values of its parameters, for people."""
@@ -271,7 +276,7 @@ def _used(where: str, keep: Any) -> tuple[str, ...]:
             f"{where} keep is missing or no text; write the SQL condition under which a row stays"
         )
     try:
-        return parse(keep).parameters
+        return guarded(keep).parameters
     except RecipeError as error:
         raise RecipeError(f"{where} keep = {keep!r}: {error}") from error
 

@@ -7,23 +7,26 @@ from collections.abc import Callable, Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from filters.rules import Parameter, Rule
-from manifests.errors import RecipeError
-from manifests.sql import query, quoted
+from filters.handles import Handle, shared
+from filters.judge import axes
+from filters.rules import Rule
+from manifests.sql import query
 
 
 def measured(rules: Iterable[Rule]) -> list[str]:
     """The columns that `settle` has to see; none when no threshold is a share."""
-    shared = [rule for rule in rules if any(p.share is not None for p in rule.parameters)]
-    return sorted({name for rule in shared for name in (_column(rule), "corpus", "kind")})
+    found = (handle for rule in rules for _, handle in shared(rule))
+    return sorted({name for handle in found for name in (*handle.columns, "corpus", "kind")})
 
 
 def settle(rules: Iterable[Rule], read: Callable[[list[str]], pa.Table]) -> tuple[Rule, ...]:
     """The rules, each threshold that is a share given its number for every corpus.
 
-    `read` gives the named columns of all rows to be judged. Of n known values of the rule's kinds `top = 0.7`
-    takes the ceil(0.7 n)-th from above, `bottom` from below: at least that share meets the condition, more
-    where values are equal. A corpus without a known value has no threshold: its rows are unscored.
+    `read` gives the named columns of all rows to be judged. A share is of what the threshold bounds (the axis
+    of its handle): of n known values of the rule's kinds `top = 0.7` takes the ceil(0.7 n)-th from above,
+    `bottom` from below, or the number just beyond it where the comparison is strict. At least that share
+    meets the condition, more where values are equal. A corpus without a known value has no threshold: its
+    rows are unscored; rows without a corpus are one, named "". Raises RecipeError as `handles.shared`.
     """
     rules = tuple(rules)
     names = measured(rules)
@@ -32,32 +35,25 @@ def settle(rules: Iterable[Rule], read: Callable[[list[str]], pa.Table]) -> tupl
 
 
 def _settled(rule: Rule, rows: pa.Table) -> Rule:
-    if rule.kinds:
+    found = {parameter.name: handle for parameter, handle in shared(rule)}
+    if found and rule.kinds:
         rows = rows.filter(pc.is_in(rows["kind"], value_set=pa.array(rule.kinds)))
     parameters = tuple(
-        p if p.share is None else p.model_copy(update={"by_corpus": _thresholds(p, rows, _column(rule))})
+        p.model_copy(update={"by_corpus": _thresholds(p.share, rows, found[p.name])}) if p.share else p
         for p in rule.parameters
     )
     return rule.model_copy(update={"parameters": parameters})
 
 
-def _thresholds(parameter: Parameter, rows: pa.Table, column: str) -> tuple[tuple[str, float], ...]:
-    order = "asc" if parameter.top is None else "desc"
+def _thresholds(share: float, rows: pa.Table, handle: Handle) -> tuple[tuple[str, float], ...]:
+    order = "desc" if handle.side == "min" else "asc"
     statement = f"""
-        with known as (select corpus, {quoted(column)}::double as v from rows where isfinite(v)),
+        {axes(rows, handle.axis, also="coalesce(corpus, '') as _corpus")},
         ranked as (
-            select corpus, v, row_number() over (partition by corpus order by v {order}) as n,
-                count(*) over (partition by corpus) as many from known
+            select _corpus, _axis, row_number() over (partition by _corpus order by _axis {order}) as n,
+                count(*) over (partition by _corpus) as many from axes where _axis is not null
         )
-        select corpus, v from ranked where n = ceil($share * many - 1e-9) order by corpus
+        select _corpus, _axis from ranked where n = ceil($share * many - 1e-9) order by _corpus
     """
-    answer = query(statement, {"rows": rows}, {"share": parameter.share})
-    return tuple((row["corpus"], row["v"]) for row in answer.to_pylist())
-
-
-def _column(rule: Rule) -> str:
-    """What the share is of: the one column of the condition."""
-    if len(rule.expression.columns) != 1 or len(rule.parameters) != 1:
-        fault = "a share of a corpus needs a condition on one column with one threshold"
-        raise RecipeError(f"[filter.{rule.name}] keep = {rule.keep!r}: {fault}, such as clip_score >= $min")
-    return rule.expression.columns[0]
+    answer = query(statement, {"rows": rows}, {"share": share})
+    return tuple((row["_corpus"], handle.met_from(row["_axis"])) for row in answer.to_pylist())

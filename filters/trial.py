@@ -88,7 +88,8 @@ class Trial:
                 [[c for c, _ in parameter.by_corpus or ()], [v for _, v in parameter.by_corpus or ()]],
                 schema=pa.schema([("corpus", pa.string()), ("at", pa.float64())]),
             )
-            places = pc.index_in(self.read(["corpus"])["corpus"], value_set=known["corpus"].combine_chunks())
+            corpora = self.read(["corpus"])["corpus"].fill_null("")
+            places = pc.index_in(corpora, value_set=known["corpus"].combine_chunks())
             at = known["at"].take(places).to_numpy()
         values = self.axis(rule, handle)
         found: Values = values - at if handle.side == "min" else at - values

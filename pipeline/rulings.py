@@ -62,7 +62,7 @@ def ruling(rule: Rule, row: pa.Table) -> dict[str, Any]:
     """What a rule says of a table of one live row: `passed`, `failed`, `unscored` (a value is unknown) or
     `other kind`, its values, and each threshold with the margin `by` (below 0: falls short)."""
     values = {name: row[name][0].as_py() for name in rule.expression.columns}
-    corpus = row["corpus"][0].as_py() if "corpus" in row.column_names else None
+    corpus = (row["corpus"][0].as_py() or "") if "corpus" in row.column_names else None
     return {
         "rule": rule.name,
         "after": rule.after,

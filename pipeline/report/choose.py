@@ -123,7 +123,7 @@ def _margin(run: Run, rule: Rule | None) -> str | None:
         return _least([one for one in thresholds(rule) if one.column in run.scores])
     cases = {corpus: _least(thresholds(rule, corpus)) for corpus in shares}
     told = " ".join(f"when {_literal(corpus)} then {sql}" for corpus, sql in cases.items() if sql)
-    return f"case corpus {told} end" if told else None
+    return f"case coalesce(corpus, '') {told} end" if told else None
 
 
 def _alternative(rule: Rule) -> bool:

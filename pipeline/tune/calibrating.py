@@ -38,8 +38,8 @@ def calibrated(
 
 def _moved(handle: Handle, found: Calibration) -> Calibration:
     """Calibration names the last value that is to stay; a strict bound has to lie beyond it."""
-    value, low, high = (handle.met_from(end) for end in (found.value, found.low, found.high))
-    return replace(found, value=value, low=low, high=high)
+    low, high = (None if end is None else handle.met_from(end) for end in (found.low, found.high))
+    return replace(found, value=handle.met_from(found.value), low=low, high=high)
 
 
 def precision(

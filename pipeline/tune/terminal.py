@@ -215,13 +215,17 @@ def _calibrate(desk: Desk, session: Session, asked: Asked) -> Told:
 def _calibrated(handle: Handle, found: Calibration) -> str:
     lines = [
         f"{handle.name}: keep {handle.axis} {handle.sense} {found.value!r} for {found.goal} {found.target:g}",
-        f"  95 % interval {found.low:.6g} to {found.high:.6g}, on {found.rows} "
+        f"  95 % interval {_end(found.low)} to {_end(found.high)}, on {found.rows} "
         f"{'rows' if found.goal == 'keep' else 'labelled rows'}",
     ]
     for name, share in (("keeps", found.kept), ("precision", found.precision), ("recall", found.recall)):
         if share is not None:
             lines.append(f"  {name} {share.value:.3f} ({share.low:.3f} to {share.high:.3f})")
     return "\n".join([*lines, f'  to take it: SET="filter.{handle.name}={found.value!r}"'])
+
+
+def _end(value: float | None) -> str:
+    return "no bound (too few rows)" if value is None else f"{value:.6g}"
 
 
 def _diff(session: Session, other: Recipe) -> Told:

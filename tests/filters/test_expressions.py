@@ -29,6 +29,33 @@ def test_a_lambda_s_own_name_is_no_column() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("len(list_filter(ocr_text, lambda blur: blur <> '')) > 0 and blur < 1", ("ocr_text", "blur")),
+        ("len(list_filter(ocr_text, lambda BLUR: blur <> '')) > 0", ("ocr_text",)),
+        ("len(list_filter(ocr_text, lambda ocr_text: ocr_text <> '')) > 0", ("ocr_text",)),
+        (
+            "list_apply(ocr_text, lambda a: len(list_filter([a], lambda b: b = a and blur < 1))) is null",
+            ("ocr_text", "blur"),
+        ),
+        ("list_apply(ocr_text, lambda a, blur: blur > 0) is null and blur < 1", ("ocr_text", "blur")),
+    ],
+)
+def test_a_lambda_takes_names_in_its_own_body_only(text: str, columns: tuple[str, ...]) -> None:
+    """A column that shares its name with a lambda's element is still read everywhere else."""
+    assert columns == parse(text).columns
+
+
+@pytest.mark.parametrize(
+    "text", ["(best_text -> '$.a') is null", "len(list_filter(ocr_text, t -> t > '')) > 0"]
+)
+def test_an_arrow_is_refused(text: str) -> None:
+    """DuckDB reads it as a lambda or as JSON, by what stands before it; the message says what to write."""
+    with pytest.raises(RecipeError, match="-> is not allowed; write lambda t: "):
+        parse(text)
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "blur < 1); drop table rows; select (true",

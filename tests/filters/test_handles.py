@@ -147,3 +147,11 @@ def test_a_range_that_holds_nothing_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"no blur is at least 0\.9 and at most 0\.1; exchange the two"):
         check_thresholds([rule("blur between $a and $b", a=0.9, b=0.1)])
     check_thresholds([rule("blur between $a and $b", a=0.5, b=0.5)])
+
+
+@pytest.mark.parametrize("keep", ["width_px >= $t", "fps between 1 and $t", "not ($t < fps)"])
+def test_true_is_no_bound(keep: str) -> None:
+    """DuckDB would compare with 1; where it is asked for equality, true is right."""
+    with pytest.raises(RecipeError, match=r"t bounds a number .* found True; write a number"):
+        check_thresholds([rule(keep, t=True)])
+    check_thresholds([rule("vfr = $t", t=True)])

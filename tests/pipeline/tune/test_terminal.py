@@ -84,6 +84,15 @@ def test_a_share_is_calibrated_on_all_rows(finished: Path) -> None:
     assert 0.5 <= found["kept"]["value"] and found["low"] <= found["value"] <= found["high"]
 
 
+def test_a_threshold_for_all_rows_has_one_bound(finished: Path) -> None:
+    """What rows of the same kind may still reach no number of them tells: null, and in words."""
+    asked = ("--calibrate", "not_blurred.max", "--keep", "1.0")
+    found = told(finished, *asked)
+    assert (found["value"], None) == (found["low"], found["high"])
+    text = CliRunner().invoke(app, ["tune", str(finished), *asked]).output
+    assert f"interval {found['low']:.6g} to no bound (too few rows)" in text
+
+
 def test_labels_of_a_file_calibrate(finished: Path, tmp_path: Path) -> None:
     """CSV, JSON lines or parquet with id and good."""
     near = told(finished, "--what-if", "not_blurred.max=0.5", "--boundary", "not_blurred")
