@@ -60,6 +60,8 @@ SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "ivf")
 INDEXED = ("mov", "matroska")
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO")
 ORIENTATION = 0x0112
+# What the column `rotation` has more, where the picture is mirrored left to right before it is turned.
+MIRRORED = 360
 
 
 @dataclass(frozen=True)

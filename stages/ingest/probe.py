@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -52,7 +53,7 @@ class ProbeAsset(Map):
 
     reads = ("location", "source_uri")
     writes = FACTS
-    version = 2
+    version = 3
 
     def open(self) -> Work:
         def probe(row: Row) -> Iterator[Row]:
@@ -237,9 +238,19 @@ def _first_frame(container: av.container.InputContainer) -> dict[str, Any]:
     """Size as displayed, and the clockwise turn that leads there, to the nearest quarter."""
     stream = media.video_stream(container)
     for frame in container.decode(stream):
-        rotation = -90 * round(frame.rotation / 90) % 360
+        rotation = _rotation(frame)
         sides = (frame.width, frame.height) if rotation % 180 == 0 else (frame.height, frame.width)
         aspect = float(frame.width / frame.height * (stream.sample_aspect_ratio or 1))
         shape = {"width_px": sides[0], "height_px": sides[1], "rotation": rotation}
         return {**shape, "aspect": aspect if rotation % 180 == 0 else 1 / aspect}
     raise RowError("decode_error", "no frame of the video stream can be decoded")
+
+
+def _rotation(frame: av.VideoFrame) -> int:
+    """What the display matrix does. FFmpeg tells where it leads the picture's upper edge; a mirror (a
+    determinant below zero, see libavutil/display.h) reversed that edge before."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    a, b, _, c, d = struct.unpack_from("5i", matrix) if matrix else (1, 0, 0, 0, 1)
+    if a * d >= b * c:
+        return -90 * round(frame.rotation / 90) % 360
+    return media.MIRRORED + (180 - 90 * round(frame.rotation / 90)) % 360

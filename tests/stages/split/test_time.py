@@ -113,6 +113,24 @@ def test_rotation_turns_the_pictures_alone(tmp_path: Path, rotation: int) -> Non
     assert np.abs(expected.astype(int) - other).mean() < 6
 
 
+@pytest.mark.parametrize("turn", ["0", "90", "180", "270"])
+@pytest.mark.parametrize("flip", ["-display_hflip", "-display_vflip"])
+def test_mirrored_pictures_are_those_of_a_player(tmp_path: Path, flip: str, turn: str) -> None:
+    """A front camera's matrix mirrors, and may turn as well: what is stored is what ffmpeg shows."""
+    path, mirrored, shown = (tmp_path / name for name in ("a.mp4", "b.mp4", "b.png"))
+    encoded(path, [scene(3)] * 24)
+    ffmpeg("-display_rotation", turn, flip, "-i", path, "-c", "copy", mirrored)
+    ffmpeg("-i", mirrored, "-frames:v", "1", shown)
+    expected = cv2.imread(str(shown))
+    location = {"path": str(mirrored), "offset": None, "size": None}
+    (facts,) = probe_file(Limits(), location=location, source_uri="b.mp4").to_pylist()
+    assert (expected.shape[1], expected.shape[0]) == (facts["width_px"], facts["height_px"])
+    (clip,) = split_here(mirrored, facts={"rotation": facts["rotation"]})
+    stored = cv2.imdecode(np.frombuffer(clip["frames"][0]["jpeg"], np.uint8), 1)
+    assert expected.shape == stored.shape
+    assert np.abs(expected.astype(int) - stored).mean() < 6
+
+
 def test_an_attached_picture_is_no_film(tmp_path: Path) -> None:
     """A cover beside the film is passed over."""
     path = encoded(tmp_path / "a.mkv", scenes(THREE))
