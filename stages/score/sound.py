@@ -26,10 +26,14 @@ RATE_HZ = 16_000
 LEAD_S = Fraction(1, 2)
 # Times in a container are rounded, to whole milliseconds in Matroska; only what is further off is a gap.
 SLACK_S = Fraction(1, 10)
+# A downmix with less of the power of a front channel than this lost it to cancelling: alone in 7.1, that
+# channel keeps a fortieth (0.707 of weights of 4.41 in all, as libswresample sets them).
+CANCELLED = 0.01
 
 
 def heard(location: Mapping[str, Any], start_s: float, end_s: float) -> Samples:
-    """The sound between two times of a file: int16, mono, 16 kHz; zeros where the stream has none.
+    """The sound between two times of a file: int16, mono, 16 kHz; zeros where the stream has none. Where the
+    front channels cancel each other in the downmix (CANCELLED), the louder of them.
 
     Raises RowError with a word of `media.REASONS`.
     """
@@ -50,17 +54,26 @@ def store(limits: media.Limits, *, location: Mapping[str, Any], start_s: float, 
     if not done:
         with media.open_video(location, limits) as container:
             tape.record(container, seeks=False)
-    return pa.table({"samples": [tape.samples.tobytes()]})
+    return pa.table({"samples": [_one(tape.samples).tobytes()]})
+
+
+def _one(samples: Samples) -> Samples:
+    """The downmix of what was recorded or, where it lost the sound, the louder front channel."""
+    import numpy
+
+    downmix, *front = (float(numpy.square(one, dtype=numpy.float32).sum()) for one in samples)
+    return samples[0 if downmix >= CANCELLED * max(front) else 1 + int(numpy.argmax(front))]
 
 
 class _Tape:
-    """The samples between two times, as far as they were recorded."""
+    """The samples (3, n) between two times, as far as they were recorded: the downmix, and the first two
+    channels."""
 
     def __init__(self, start_s: float, end_s: float) -> None:
         import numpy
 
         self._start, self._end = Fraction(start_s), Fraction(end_s)
-        self.samples = numpy.zeros(round((end_s - start_s) * RATE_HZ), numpy.int16)
+        self.samples = numpy.zeros((3, round((end_s - start_s) * RATE_HZ)), numpy.int16)
         self._at: int | None = None
 
     def record(self, container: av.container.InputContainer, *, seeks: bool) -> bool:
@@ -95,10 +108,10 @@ class _Tape:
         at = told or 0 if self._at is None else self._at
         if told is not None and abs(told - at) > SLACK_S * RATE_HZ:
             at = told
-        self._at = at + len(samples)
-        begin, end = max(at, 0), min(self._at, len(self.samples))
+        self._at = at + samples.shape[1]
+        begin, end = max(at, 0), min(self._at, self.samples.shape[1])
         if begin < end:
-            self.samples[begin:end] = samples[begin - at : end - at]
+            self.samples[:, begin:end] = samples[:, begin - at : end - at]
 
 
 def _frames(
@@ -126,16 +139,21 @@ def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[Fraction | Non
     """Pieces of sound with the times at which they begin; a stream may change its format midway."""
     from av.audio.resampler import AudioResampler
 
-    resampler, before = AudioResampler(), None
+    downmix, every, before = AudioResampler(), AudioResampler(), None
     for frame in frames:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != before:
-            yield from map(_piece, resampler.resample(None))
-            resampler, before = AudioResampler(format="s16", layout="mono", rate=RATE_HZ), kind
-        yield from map(_piece, resampler.resample(frame))
-    yield from map(_piece, resampler.resample(None))
+            yield from map(_piece, downmix.resample(None), every.resample(None))
+            downmix = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+            every, before = AudioResampler(format="s16p", rate=RATE_HZ), kind
+        yield from map(_piece, downmix.resample(frame), every.resample(frame))
+    yield from map(_piece, downmix.resample(None), every.resample(None))
 
 
-def _piece(frame: av.AudioFrame) -> tuple[Fraction | None, Samples]:
-    time = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
-    return time, frame.to_ndarray().reshape(-1)
+def _piece(downmix: av.AudioFrame, every: av.AudioFrame) -> tuple[Fraction | None, Samples]:
+    """Its time, and the samples as `_Tape` holds them; of mono all three are the same."""
+    import numpy
+
+    time = None if downmix.pts is None or downmix.time_base is None else downmix.pts * downmix.time_base
+    channels = every.to_ndarray()
+    return time, numpy.vstack([downmix.to_ndarray().reshape(1, -1), channels[[0, 1 % len(channels)]]])
