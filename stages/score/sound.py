@@ -26,14 +26,14 @@ RATE_HZ = 16_000
 LEAD_S = Fraction(1, 2)
 # Times in a container are rounded, to whole milliseconds in Matroska; only what is further off is a gap.
 SLACK_S = Fraction(1, 10)
-# A downmix with less of the power of a front channel than this lost it to cancelling: alone in 7.1, that
-# channel keeps a fortieth (0.707 of weights of 4.41 in all, as libswresample sets them).
+# A mono downmix with less of the power of a side than this lost it to cancelling: sound of one side alone
+# keeps a quarter.
 CANCELLED = 0.01
 
 
 def heard(location: Mapping[str, Any], start_s: float, end_s: float) -> Samples:
     """The sound between two times of a file: int16, mono, 16 kHz; zeros where the stream has none. Where the
-    front channels cancel each other in the downmix (CANCELLED), the louder of them.
+    left and the right cancel each other in the downmix (CANCELLED), the louder of them.
 
     Raises RowError with a word of `media.REASONS`.
     """
@@ -58,16 +58,16 @@ def store(limits: media.Limits, *, location: Mapping[str, Any], start_s: float, 
 
 
 def _one(samples: Samples) -> Samples:
-    """The downmix of what was recorded or, where it lost the sound, the louder front channel."""
+    """The downmix of what was recorded or, where it lost the sound, the louder side."""
     import numpy
 
-    downmix, *front = (float(numpy.square(one, dtype=numpy.float32).sum()) for one in samples)
-    return samples[0 if downmix >= CANCELLED * max(front) else 1 + int(numpy.argmax(front))]
+    downmix, *sides = (float(numpy.square(one, dtype=numpy.float32).sum()) for one in samples)
+    return samples[0 if downmix >= CANCELLED * max(sides) else 1 + int(numpy.argmax(sides))]
 
 
 class _Tape:
-    """The samples (3, n) between two times, as far as they were recorded: the downmix, and the first two
-    channels."""
+    """The samples (3, n) between two times, as far as they were recorded: the mono downmix, and the left
+    and the right of the stereo downmix."""
 
     def __init__(self, start_s: float, end_s: float) -> None:
         import numpy
@@ -139,21 +139,20 @@ def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[Fraction | Non
     """Pieces of sound with the times at which they begin; a stream may change its format midway."""
     from av.audio.resampler import AudioResampler
 
-    downmix, every, before = AudioResampler(), AudioResampler(), None
+    mono, stereo, before = AudioResampler(), AudioResampler(), None
     for frame in frames:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != before:
-            yield from map(_piece, downmix.resample(None), every.resample(None))
-            downmix = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
-            every, before = AudioResampler(format="s16p", rate=RATE_HZ), kind
-        yield from map(_piece, downmix.resample(frame), every.resample(frame))
-    yield from map(_piece, downmix.resample(None), every.resample(None))
+            yield from map(_piece, mono.resample(None), stereo.resample(None))
+            mono = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+            stereo, before = AudioResampler(format="s16p", layout="stereo", rate=RATE_HZ), kind
+        yield from map(_piece, mono.resample(frame), stereo.resample(frame))
+    yield from map(_piece, mono.resample(None), stereo.resample(None))
 
 
-def _piece(downmix: av.AudioFrame, every: av.AudioFrame) -> tuple[Fraction | None, Samples]:
-    """Its time, and the samples as `_Tape` holds them; of mono all three are the same."""
+def _piece(mono: av.AudioFrame, stereo: av.AudioFrame) -> tuple[Fraction | None, Samples]:
+    """Its time, and the samples as `_Tape` holds them."""
     import numpy
 
-    time = None if downmix.pts is None or downmix.time_base is None else downmix.pts * downmix.time_base
-    channels = every.to_ndarray()
-    return time, numpy.vstack([downmix.to_ndarray().reshape(1, -1), channels[[0, 1 % len(channels)]]])
+    time = None if mono.pts is None or mono.time_base is None else mono.pts * mono.time_base
+    return time, numpy.vstack([mono.to_ndarray().reshape(1, -1), stereo.to_ndarray()])

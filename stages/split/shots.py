@@ -69,7 +69,7 @@ class SplitShots(Map):
 
     reads: ClassVar[tuple[str, ...]] = READS
     writes = WRITES
-    version = 4
+    version = 5
 
     detector: Literal[
         "reelmix", "adaptive", "content", "histogram", "hash", "threshold", "none", "transnet"
