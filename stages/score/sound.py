@@ -62,7 +62,8 @@ def _one(samples: Samples) -> Samples:
     import numpy
 
     downmix, *sides = (float(numpy.square(one, dtype=numpy.float32).sum()) for one in samples)
-    return samples[0 if downmix >= CANCELLED * max(sides) else 1 + int(numpy.argmax(sides))]
+    heard: Samples = samples[0 if downmix >= CANCELLED * max(sides) else 1 + int(numpy.argmax(sides))]
+    return heard
 
 
 class _Tape:

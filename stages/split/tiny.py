@@ -50,6 +50,7 @@ class StoreTinyFrames(Map):
         "segment_end_pts",
     )
     writes = ("tiny_frames", "tiny_pts")
+    version = 2
 
     detector: str = ""
 
