@@ -134,7 +134,13 @@ _ALL: list[Column] = [
         ("audio", pa.string(), "", "codec of the first audio stream; null when there is none"),
         ("width_px", pa.int64(), "px", "displayed width, after rotation"),
         ("height_px", pa.int64(), "px", "displayed height, after rotation"),
-        ("rotation", pa.int64(), "degrees", "clockwise turn that a player applies: 0, 90, 180 or 270"),
+        (
+            "rotation",
+            pa.int64(),
+            "degrees",
+            "clockwise turn that a player applies: 0, 90, 180 or 270; 360 more where it mirrors the picture "
+            "left to right before",
+        ),
         ("fps", pa.float64(), "frames/s", "mean frame rate; null for an image"),
         ("vfr", pa.bool_(), "", "true when the frames are not evenly spaced in time; null for an image"),
         ("frame_count", pa.int64(), "frames", "frames of the asset, or of the clip; 1 for an image"),

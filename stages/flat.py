@@ -1,10 +1,11 @@
-"""How any image becomes plain: 8 bits, gray or RGB, nothing transparent."""
+"""How any image becomes plain: upright, 8 bits, gray or RGB, nothing transparent."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from manifests.errors import RowError
+from stages import media
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -13,15 +14,21 @@ WHITE = (255, 255, 255)
 
 
 def flat(image: Image) -> Image:
-    """The image in 8 bits, gray or RGB, without transparency."""
+    """An open image, loaded, as its EXIF orientation means it: in 8 bits, gray or RGB, without transparency.
+
+    Raises RowError `encode_failed` for pixels without a known range.
+    """
     from PIL import Image as pillow
 
+    # Mode I holds the 16 bits of a PGM, brought to their full range; of TIFF signed or 32-bit integers.
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        numbers = "floating-point numbers" if image.mode == "F" else "signed or 32-bit integers"
+        raise RowError("encode_failed", f"pixels are {numbers}, whose range is not known")
+    image = media.upright(image)
     if image.mode in ("RGB", "L"):
         return image if "transparency" not in image.info else _on_white(image)
     if image.mode.startswith("I"):
         return _from_16_bits(image)
-    if image.mode == "F":
-        raise RowError("encode_failed", "pixels are floating-point numbers, whose range is not known")
     if image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info:
         return _on_white(image)
     if image.mode == "1":

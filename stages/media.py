@@ -17,6 +17,7 @@ from manifests.errors import RowError
 if TYPE_CHECKING:
     import av.audio.stream
     import av.container
+    import av.packet
     import av.video.stream
     from PIL.Image import Image
 
@@ -32,6 +33,7 @@ REASONS = {
     "too_many_pixels": "a picture larger than the pixel limit",
     "too_many_streams": "more streams than the limit",
     "too_long": "a longer duration than the limit",
+    "time_jump": "the clock of the container jumps, as where recordings were joined: its times mean nothing",
     "too_short": "no shot is long enough for the chunks or the trim asked for",
     "decode_error": "the decoder gave up on damaged content",
     "deadline": "not done within its deadline; the decoder was stopped",
@@ -60,6 +62,8 @@ SEEKABLE = ("mov", "matroska", "avi", "mpegts", "flv", "ivf")
 INDEXED = ("mov", "matroska")
 IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO")
 ORIENTATION = 0x0112
+# What the column `rotation` has more, where the picture is mirrored left to right before it is turned.
+MIRRORED = 360
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,21 @@ def video_stream(container: av.container.InputContainer) -> av.video.stream.Vide
     if stream.codec_context.name not in CODECS.split(","):
         raise RowError("codec_not_allowed", f"{stream.codec_context.name} is not among the allowed codecs")
     return stream
+
+
+def repeats(packet: av.packet.Packet[Any]) -> bool:
+    """Whether a packet is empty, which means that the frame before stays (Theora); a decoder refuses it. The
+    last packet is empty too, but has no time: it has the decoder give what it holds."""
+    return packet.size == 0 and (packet.pts is not None or packet.dts is not None)
+
+
+def frames(
+    container: av.container.InputContainer, stream: av.video.stream.VideoStream
+) -> Iterator[av.VideoFrame]:
+    """Every frame that a stream holds, from where the container stands."""
+    for packet in container.demux(stream):
+        if not repeats(packet):
+            yield from packet.decode()
 
 
 def audio_stream(container: av.container.InputContainer) -> av.audio.stream.AudioStream:

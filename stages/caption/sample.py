@@ -178,7 +178,7 @@ class _Reel:
 
     def packets(self, seek: int) -> Iterator[av.Packet[Any]]:
         self.container.seek(seek, stream=self.stream)
-        yield from self.container.demux(self.stream)
+        yield from (packet for packet in self.container.demux(self.stream) if not media.repeats(packet))
 
     def frames(self, landing: _Landing) -> Iterator[av.VideoFrame]:
         """Every frame from a key frame on; leading frames, which need pictures before it, are left out."""
@@ -245,7 +245,7 @@ def _from_the_beginning(reel: _Reel, camera: _Camera) -> Iterator[Told]:
     """All frames with the times that `split` gave them: rising, and guessed where the stream says none."""
     before: int | None = None
     usual, end = 1, 0
-    for frame in reel.container.decode(reel.stream):
+    for frame in media.frames(reel.container, reel.stream):
         camera.seen(frame)
         told = reel.time(frame)
         time = end if told is None else told

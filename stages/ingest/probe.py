@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -15,6 +16,7 @@ from manifests import columns
 from manifests.errors import RowError
 from stages import child, media
 from stages.base import Map, Row, Work, per_row
+from stages.ingest.clock import Clock
 from stages.ingest.content import HEAD_BYTES, sniff
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class ProbeAsset(Map):
 
     reads = ("location", "source_uri")
     writes = FACTS
-    version = 2
+    version = 3
 
     def open(self) -> Work:
         def probe(row: Row) -> Iterator[Row]:
@@ -188,9 +190,10 @@ class Times:
 
 def _scan(container: av.container.InputContainer, stream: av.video.stream.VideoStream) -> Times:
     """Every packet's time, without decoding; packets that an edit list discards are counted, not shown."""
-    times = Times(base=stream.time_base or Fraction(1, 1000))
+    times, clock = Times(base=stream.time_base or Fraction(1, 1000)), Clock(container)
     for packet in container.demux():
-        if packet.pts is None or packet.size == 0:
+        clock.read(packet)
+        if packet.pts is None:
             times.packets += int(packet.stream_index == stream.index and packet.size > 0)
             continue
         _note(times, packet, stream)
@@ -205,6 +208,10 @@ def _note(times: Times, packet: av.packet.Packet[Any], stream: av.video.stream.V
         return
     times.packets += 1
     if packet.is_discard:
+        return
+    if media.repeats(packet):
+        until = packet.pts + (packet.duration or 0)
+        times.last_ticks = max(times.last_ticks, until - (times.latest or 0))
         return
     if times.latest is None or packet.pts > times.latest:
         times.latest, times.last_ticks = packet.pts, packet.duration or 0
@@ -236,10 +243,20 @@ def _not_too_long(times: Times, limits: media.Limits) -> None:
 def _first_frame(container: av.container.InputContainer) -> dict[str, Any]:
     """Size as displayed, and the clockwise turn that leads there, to the nearest quarter."""
     stream = media.video_stream(container)
-    for frame in container.decode(stream):
-        rotation = -90 * round(frame.rotation / 90) % 360
+    for frame in media.frames(container, stream):
+        rotation = _rotation(frame)
         sides = (frame.width, frame.height) if rotation % 180 == 0 else (frame.height, frame.width)
         aspect = float(frame.width / frame.height * (stream.sample_aspect_ratio or 1))
         shape = {"width_px": sides[0], "height_px": sides[1], "rotation": rotation}
         return {**shape, "aspect": aspect if rotation % 180 == 0 else 1 / aspect}
     raise RowError("decode_error", "no frame of the video stream can be decoded")
+
+
+def _rotation(frame: av.VideoFrame) -> int:
+    """What the display matrix does. FFmpeg tells where it leads the picture's upper edge; a mirror (a
+    determinant below zero, see libavutil/display.h) reversed that edge before."""
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
+    a, b, _, c, d = struct.unpack_from("5i", matrix) if matrix else (1, 0, 0, 0, 1)
+    if a * d >= b * c:
+        return -90 * round(frame.rotation / 90) % 360
+    return media.MIRRORED + (180 - 90 * round(frame.rotation / 90)) % 360

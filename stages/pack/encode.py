@@ -34,7 +34,7 @@ def encode_image(
         if _goes_as_it_is(image, max_side_px):
             return _table("copied", _content(location))
         profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
-        picture = shrunk(flat(media.upright(image)), max_side_px)
+        picture = shrunk(flat(image), max_side_px)
     made = io.BytesIO()
     picture.save(made, "JPEG", quality=quality, subsampling=0, icc_profile=profile)
     return _table("encoded", made.getvalue())

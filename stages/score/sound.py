@@ -26,10 +26,14 @@ RATE_HZ = 16_000
 LEAD_S = Fraction(1, 2)
 # Times in a container are rounded, to whole milliseconds in Matroska; only what is further off is a gap.
 SLACK_S = Fraction(1, 10)
+# A mono downmix with less of the power of a side than this lost it to cancelling: sound of one side alone
+# keeps a quarter.
+CANCELLED = 0.01
 
 
 def heard(location: Mapping[str, Any], start_s: float, end_s: float) -> Samples:
-    """The sound between two times of a file: int16, mono, 16 kHz; zeros where the stream has none.
+    """The sound between two times of a file: int16, mono, 16 kHz; zeros where the stream has none. Where the
+    left and the right cancel each other in the downmix (CANCELLED), the louder of them.
 
     Raises RowError with a word of `media.REASONS`.
     """
@@ -50,17 +54,27 @@ def store(limits: media.Limits, *, location: Mapping[str, Any], start_s: float, 
     if not done:
         with media.open_video(location, limits) as container:
             tape.record(container, seeks=False)
-    return pa.table({"samples": [tape.samples.tobytes()]})
+    return pa.table({"samples": [_one(tape.samples).tobytes()]})
+
+
+def _one(samples: Samples) -> Samples:
+    """The downmix of what was recorded or, where it lost the sound, the louder side."""
+    import numpy
+
+    downmix, *sides = (float(numpy.square(one, dtype=numpy.float32).sum()) for one in samples)
+    heard: Samples = samples[0 if downmix >= CANCELLED * max(sides) else 1 + int(numpy.argmax(sides))]
+    return heard
 
 
 class _Tape:
-    """The samples between two times, as far as they were recorded."""
+    """The samples (3, n) between two times, as far as they were recorded: the mono downmix, and the left
+    and the right of the stereo downmix."""
 
     def __init__(self, start_s: float, end_s: float) -> None:
         import numpy
 
         self._start, self._end = Fraction(start_s), Fraction(end_s)
-        self.samples = numpy.zeros(round((end_s - start_s) * RATE_HZ), numpy.int16)
+        self.samples = numpy.zeros((3, round((end_s - start_s) * RATE_HZ)), numpy.int16)
         self._at: int | None = None
 
     def record(self, container: av.container.InputContainer, *, seeks: bool) -> bool:
@@ -95,10 +109,10 @@ class _Tape:
         at = told or 0 if self._at is None else self._at
         if told is not None and abs(told - at) > SLACK_S * RATE_HZ:
             at = told
-        self._at = at + len(samples)
-        begin, end = max(at, 0), min(self._at, len(self.samples))
+        self._at = at + samples.shape[1]
+        begin, end = max(at, 0), min(self._at, self.samples.shape[1])
         if begin < end:
-            self.samples[begin:end] = samples[begin - at : end - at]
+            self.samples[:, begin:end] = samples[:, begin - at : end - at]
 
 
 def _frames(
@@ -126,16 +140,20 @@ def _resampled(frames: Iterator[av.AudioFrame]) -> Iterator[tuple[Fraction | Non
     """Pieces of sound with the times at which they begin; a stream may change its format midway."""
     from av.audio.resampler import AudioResampler
 
-    resampler, before = AudioResampler(), None
+    mono, stereo, before = AudioResampler(), AudioResampler(), None
     for frame in frames:
         kind = (frame.format.name, frame.layout.name, frame.sample_rate)
         if kind != before:
-            yield from map(_piece, resampler.resample(None))
-            resampler, before = AudioResampler(format="s16", layout="mono", rate=RATE_HZ), kind
-        yield from map(_piece, resampler.resample(frame))
-    yield from map(_piece, resampler.resample(None))
+            yield from map(_piece, mono.resample(None), stereo.resample(None))
+            mono = AudioResampler(format="s16", layout="mono", rate=RATE_HZ)
+            stereo, before = AudioResampler(format="s16p", layout="stereo", rate=RATE_HZ), kind
+        yield from map(_piece, mono.resample(frame), stereo.resample(frame))
+    yield from map(_piece, mono.resample(None), stereo.resample(None))
 
 
-def _piece(frame: av.AudioFrame) -> tuple[Fraction | None, Samples]:
-    time = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
-    return time, frame.to_ndarray().reshape(-1)
+def _piece(mono: av.AudioFrame, stereo: av.AudioFrame) -> tuple[Fraction | None, Samples]:
+    """Its time, and the samples as `_Tape` holds them."""
+    import numpy
+
+    time = None if mono.pts is None or mono.time_base is None else mono.pts * mono.time_base
+    return time, numpy.vstack([mono.to_ndarray().reshape(1, -1), stereo.to_ndarray()])

@@ -42,7 +42,7 @@ class HearSpeech(Map):
 
     reads = ("location", "kind", "audio", "start_s", "end_s")
     writes = ("speech_share",)
-    version = 2
+    version = 3
 
     speech: bool = False
     speech_threshold: float = 0.5

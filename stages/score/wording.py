@@ -17,9 +17,15 @@ from stages.base import Map, Row, Work, per_row
 SURE = 0.5
 # Of fewer letters lid.176 has seen too little to be more than lucky.
 LEAST_LETTERS = 4
+# With more of its characters wrongly decoded a text is in no language. UTF-8 read byte by byte breaks up to
+# 0.15 of a text in Latin letters, whose language still shows, and half or more where no letter is ASCII.
+GARBLED = 0.25
 # Welleck et al. 2020: seq-rep-n with n = 4.
 RUN = 4
 _LETTERS = regex.compile(r"\p{L}")
+_WRITTEN = regex.compile(r"[\p{L}\p{M}]+")
+# Vowel points, which lid.176 hardly knows, and what directs or breaks lines; the joiners belong to spelling.
+_UNREAD = regex.compile(r"[\p{M}&&[\p{scx=Arab}\p{scx=Hebr}]]|[\p{Cf}--\p{Join_Control}]", regex.V1)
 _HAN = regex.compile(r"[\p{L}&&\p{Script=Han}]", regex.V1)
 # Scripts written without spaces in which a character is a word or a syllable; ー belongs to both Kana.
 _ALONE = r"\p{scx=Han}\p{scx=Hiragana}\p{scx=Katakana}\p{scx=Hangul}"
@@ -37,6 +43,7 @@ class MeasureTexts(Map):
 
     reads = ("best_text",)
     writes = ("text_chars", "text_language", "text_repetition", "text_garble", "text_han_share")
+    version = 2
 
     def identity(self) -> dict[str, Any]:
         """The libraries whose tables and model decide the result."""
@@ -64,10 +71,14 @@ def of_text(text: str | None) -> dict[str, Any]:
 
 def language(text: str) -> str | None:
     """The language by fastText's lid.176 (Joulin et al., arXiv 1607.01759), as its label: ISO 639-1 where
-    there is one, else 639-3; None below a probability of SURE, or under LEAST_LETTERS letters."""
-    if len(_LETTERS.findall(text)) < LEAST_LETTERS:
+    there is one, else 639-3; None below a probability of SURE, under LEAST_LETTERS letters, or GARBLED.
+
+    Asked of plain letters (NFKC), without vowel points of Arabic and Hebrew and invisible signs.
+    """
+    plain = _UNREAD.sub("", _WRITTEN.sub(lambda run: unicodedata.normalize("NFKC", run[0]), text))
+    if len(_LETTERS.findall(plain)) < LEAST_LETTERS or garble(text) > GARBLED:
         return None
-    label, score = _identified()(text)
+    label, score = _identified()(plain)
     return label if score >= SURE else None
 
 

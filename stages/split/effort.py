@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
+from stages import media
+
 if TYPE_CHECKING:
     import av
 
@@ -84,6 +86,7 @@ class Frames:
     end_pts: int = 0
     decoded: int = 0
     filtered: bool = True
+    _stays: int | None = None
 
     def __iter__(self) -> Iterator[tuple[int, av.VideoFrame]]:
         """Decoded frames and their numbers: places in `pts`. Raises Unskippable, exact never."""
@@ -94,6 +97,8 @@ class Frames:
         for n, frame in frames:
             self.decoded += 1
             yield n, frame
+        if self._stays is not None:
+            self.end_pts = max(self.end_pts, self._stays)
 
     @property
     def complete(self) -> bool:
@@ -103,12 +108,20 @@ class Frames:
     def _every(self) -> Iterator[tuple[int, av.VideoFrame]]:
         # AVI has no presentation times: ffmpeg, which cuts the clips, shows its frames by decoding time.
         by_dts = self.container.format.name == "avi"
-        for frame in self.container.decode(self.stream):
+        for frame in (frame for packet in self._packets() for frame in packet.decode()):
             told = frame.dts if by_dts else frame.pts
             if self.begin is not None and told is not None and told < self.begin:
                 continue
             self._add(told, frame.duration)
             yield len(self.pts) - 1, frame
+
+    def _packets(self) -> Iterator[av.Packet[Any]]:
+        """All but those that only say until when the last frame stays."""
+        for packet in self.container.demux(self.stream):
+            if not media.repeats(packet):
+                yield packet
+            elif packet.pts is not None:
+                self._stays = packet.pts + (packet.duration or 0)
 
     def _add(self, told: int | None, duration: int | None) -> None:
         usual = self.pts[-1] - self.pts[-2] if len(self.pts) > 1 else 1
@@ -126,7 +139,7 @@ class Frames:
         waiting: list[tuple[int, int]] = []
         held: list[av.VideoFrame] = []
         near, keys = _NearCuts(), 0
-        for packet in self.container.demux(self.stream):
+        for packet in self._packets():
             if self.effort == "keyframes" and (packet.is_keyframe or not packet.size):
                 # Packets that are shown before a key frame may follow it, up to the next one.
                 yield from self._placed(waiting, held)

@@ -10,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from stages.media import MIRRORED
+
 Pixels = np.ndarray[Any, Any]
 # Candidates for one clip; twice as many as are kept, so that some lie near each wanted position.
 PER_CLIP = 16
@@ -111,7 +113,9 @@ def shrunk(image: Pixels, long_side: int) -> Pixels:
 
 
 def upright(image: Pixels, rotation: int) -> Pixels:
-    """The image turned clockwise by 0, 90, 180 or 270 degrees."""
+    """The image turned clockwise by 0, 90, 180 or 270 degrees; from MIRRORED on it is mirrored left to right
+    before."""
+    image = image[:, ::-1] if rotation >= MIRRORED else image
     return np.ascontiguousarray(np.rot90(image, -(rotation // 90)))
 
 

@@ -83,7 +83,7 @@ def opened(limits: media.Limits, location: Mapping[str, Any], least_px: int | No
             _draft(image, least_px)
         image.load()
         turned = image.getexif().get(media.ORIENTATION) in _TURNED
-        plain = np.asarray(flat(media.upright(image)).convert("RGB"))
+        plain = np.asarray(flat(image).convert("RGB"))
     size = (height, width) if turned else (width, height)
     return Still(np.asarray(cv2.cvtColor(plain, cv2.COLOR_RGB2BGR)), *size)
 

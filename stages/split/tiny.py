@@ -50,6 +50,7 @@ class StoreTinyFrames(Map):
         "segment_end_pts",
     )
     writes = ("tiny_frames", "tiny_pts")
+    version = 2
 
     detector: str = ""
 
@@ -114,13 +115,14 @@ def unpacked(content: bytes | memoryview) -> Pixels:
 
 def _tiny(limits: media.Limits, asset: Mapping[str, Any], pts: list[int]) -> Iterator[Pixels]:
     """The frames of the asset's segment, one after the other; their times are appended to `pts`."""
-    import numpy
     from av.video.reformatter import VideoReformatter
 
+    from stages.split.pictures import upright
+
     begin, end = asset["segment_start_pts"], asset["segment_end_pts"]
-    turns = (asset["rotation"] or 0) // 90
+    rotation = asset["rotation"] or 0
     # Bicubic sums over all lines of the source: one scaler keeps its tables from frame to frame.
-    height, width = FRAME[:2] if turns % 2 == 0 else (FRAME[1], FRAME[0])
+    height, width = FRAME[:2] if rotation % 180 == 0 else (FRAME[1], FRAME[0])
     scale = VideoReformatter().reformat
     with media.open_video(asset["location"], limits) as container:
         frames = Frames(container, media.video_stream(container), begin=begin)
@@ -130,4 +132,4 @@ def _tiny(limits: media.Limits, asset: Mapping[str, Any], pts: list[int]) -> Ite
             media.admitted(frame, limits)
             small = scale(frame, width, height, "rgb24", interpolation="BICUBIC", threads=1).to_ndarray()
             pts.append(frames.pts[n])
-            yield numpy.rot90(small, -turns)
+            yield upright(small, rotation)

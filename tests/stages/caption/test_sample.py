@@ -176,9 +176,15 @@ def halves(path: Path, rotation: int) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("rotation", "white"), [(0, "left"), (90, "top"), (180, "right"), (270, "bottom")])
+@pytest.mark.parametrize(
+    ("rotation", "white"),
+    [
+        *[(0, "left"), (90, "top"), (180, "right"), (270, "bottom")],
+        *[(360, "right"), (450, "bottom"), (540, "left"), (630, "top")],
+    ],
+)
 def test_frames_stand_upright(tmp_path: Path, rotation: int, white: str) -> None:
-    """A frame that is white on its left is white where the player's turn puts that side."""
+    """A frame that is white on its left is white where the player's mirror and turn put that side."""
     path = halves(tmp_path / "a.mp4", rotation)
     row = {**place(path, 0, ticks(path)[1], rotation=rotation), "end_s": 0.1}
     picture = sampled(row, frames=1, frame_px=32, shape="fit")[0]

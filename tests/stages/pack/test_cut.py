@@ -26,6 +26,7 @@ from tests.stages.pack.clips import (
     clips,
     counter,
     encoded,
+    ffmpeg,
     frames_of,
     numbers_of,
     packed,
@@ -155,6 +156,19 @@ def test_a_turned_video_is_upright(tmp_path: Path) -> None:
     subprocess.run([*command, "-c", "copy", str(turned)], check=True, stdin=subprocess.DEVNULL)
     frame = frames_of(packed(clip(turned, 0, 5))["media"])[0]
     assert (64, 128, 0) == (frame.width, frame.height, frame.rotation)
+
+
+@pytest.mark.parametrize("flip", ["-display_hflip", "-display_vflip"])
+def test_a_mirrored_video_is_as_a_player_shows_it(tmp_path: Path, flip: str) -> None:
+    """Encoded clips are mirrored themselves; a copied one keeps the matrix that says so."""
+    path, mirrored, seen = (tmp_path / name for name in ("a.mp4", "b.mp4", "c.mp4"))
+    ffmpeg("-display_rotation", 90, flip, "-i", counter(path, EVEN[:10], gop=5), "-c", "copy", mirrored)
+    ffmpeg("-i", mirrored, seen)
+    expected = small(frames_of(str(seen))[5])
+    for cut in ("exact", "copy"):
+        path.write_bytes(packed(clip(mirrored, 5, 10), cut=cut)["media"])
+        ffmpeg("-i", path, seen)
+        assert np.abs(expected - small(frames_of(str(seen))[0])).mean() < 6
 
 
 def test_sound_is_kept_on_request(tmp_path: Path) -> None:

@@ -17,19 +17,25 @@ def tone(seconds: float, hertz: float = 440.0, rate_hz: int = 16_000, loud: int 
     return (loud * np.sin(2 * np.pi * hertz * at)).astype(np.int16)
 
 
-def with_sound(path: Path, samples: Any, *, rate_hz: int = RATE_HZ, starts_s: float = 0.0) -> Path:
-    """A gray video of the sound's length with the sound, which begins so late in it."""
-    seconds = len(samples) / rate_hz + starts_s
+def with_sound(
+    path: Path, samples: Any, *, rate_hz: int = RATE_HZ, starts_s: float = 0.0, layout: str = "mono"
+) -> Path:
+    """A gray video of the sound's length with the sound (samples, or channels of them), which begins so late
+    in it."""
+    channels = np.atleast_2d(samples)
+    seconds = channels.shape[1] / rate_hz + starts_s
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=10)
         video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
-        sound = container.add_stream(CODECS[path.suffix], rate=rate_hz, layout="mono")
+        sound = container.add_stream(CODECS[path.suffix], rate=rate_hz, layout=layout)
         for _ in range(round(10 * seconds)):
             container.mux(video.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), 90, np.uint8))))
         container.mux(video.encode(None))
         size = sound.codec_context.frame_size or 1024
-        for begin in range(0, len(samples), size):
-            frame = av.AudioFrame.from_ndarray(samples[None, begin : begin + size], "s16", "mono")
+        for begin in range(0, channels.shape[1], size):
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(channels[:, begin : begin + size]), "s16p", layout
+            )
             frame.sample_rate, frame.time_base = rate_hz, Fraction(1, rate_hz)
             frame.pts = begin + round(starts_s * rate_hz)
             for made in _as(sound, frame):

@@ -61,6 +61,30 @@ def test_sound_that_begins_late_or_ends_early_is_silence_there(tmp_path: Path) -
     assert 0 == np.abs(sound(path, 0.5, 1.5)).max()
 
 
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+@pytest.mark.parametrize(
+    ("layout", "shares", "expected"),
+    [
+        ("mono", [1], 1),
+        ("stereo", [1, 1], 1),
+        ("stereo", [1, 0], 1 / 2),
+        ("stereo", [1, -1], 1),
+        ("stereo", [0.7, -0.8], 0.8),
+        ("stereo", [1, -0.5], 1 / 4),
+    ],
+)
+def test_what_is_heard_of_several_channels(
+    tmp_path: Path, suffix: str, layout: str, shares: list[float], expected: float
+) -> None:
+    """The mean; where that is next to nothing, because what one channel says the other
+    takes back, the louder of them."""
+    one = tone(2, 440, 48_000)
+    channels = np.stack([np.round(share * one).astype(np.int16) for share in shares])
+    path = with_sound(tmp_path / f"a{suffix}", channels, layout=layout)
+    found = sound(path, 0.5, 1.5).astype(float)
+    assert expected * 8000 / np.sqrt(2) == pytest.approx(np.sqrt(np.square(found).mean()), rel=0.1)
+
+
 def test_the_child_does_it(tmp_path: Path) -> None:
     """With what it was told of time and place."""
     path = with_sound(tmp_path / "a.mp4", tone(2, 440, 48_000))

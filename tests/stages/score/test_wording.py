@@ -24,6 +24,11 @@ def measured(*texts: str | None) -> list[dict[str, Any]]:
     return list(MeasureTexts().open()(columns.table(rows, ["id", "best_text"])).to_pylist())
 
 
+def script(text: str) -> str:
+    """In the letters that mathematicians have for bold script."""
+    return "".join(chr(0x1D4EA + ord(letter) - ord("a")) if letter.isalpha() else letter for letter in text)
+
+
 def test_a_text_by_the_stage() -> None:
     """One row each; without a text, or with blanks only, everything is null."""
     said, none, blank = measured("Ein Hund läuft durch den Park.", None, " \n")
@@ -45,6 +50,14 @@ def test_a_text_by_the_stage() -> None:
         ("dog", None),
         ("IMG_2033", None),
         ("1234 5678 !!!", None),
+        ("اَلْعَرَبِيَّةُ", "ar"),
+        ("בְּרֵאשִׁית בָּרָא אֱלֹהִים", "he"),
+        ("\ufe8d\ufedf\ufecc\ufeae\ufe91\ufef4\ufe94", "ar"),
+        ("ete\u0301 a\u0300 la plage, e\u0301te\u0301 a\u0300 la mer", "fr"),
+        ("ما به خانه می\u200cرویم", "fa"),
+        ("\u202eabc\u202c def", None),
+        (script("hello world"), None),
+        (script("a man in a red jacket is riding a brown horse"), "en"),
         ("🐶🐶🐶", None),
     ],
 )
@@ -93,6 +106,20 @@ def test_repeated_runs_by_hand() -> None:
     assert repetition("狗在跑狗在跑狗在跑") == pytest.approx(1 - 3 / 6)
     assert repetition("no no no no no") == pytest.approx(1 / 2)
     assert [None, None, 0.0] == [repetition(t) for t in ("one two three", "", "one two three four")]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("你好世界", None),
+        ("Мужчина едет верхом на коричневой лошади.", None),
+        ("El niño corrió rápidamente por la montaña.", "es"),
+        ("Die Kinder spielen am Strand, während die Möwen fliegen.", "de"),
+    ],
+)
+def test_garble_is_in_no_language(text: str, expected: str | None) -> None:
+    """UTF-8 read as Latin-1: only where most letters are sound does a language show."""
+    assert expected == language(text.encode().decode("latin1"))
 
 
 @given(st.lists(st.sampled_from(["red", "dog", "狗", "runs"]), min_size=4, max_size=40))

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from manifests.errors import RowError
+from stages.caption.sample import sampled
 from stages.ingest.probe import probe_file
 from stages.media import Limits
 from tests.stages.split.drawn import (
@@ -111,6 +112,42 @@ def test_rotation_turns_the_pictures_alone(tmp_path: Path, rotation: int) -> Non
     expected = np.rot90(first, -rotation // 90)
     assert expected.shape == other.shape
     assert np.abs(expected.astype(int) - other).mean() < 6
+
+
+@pytest.mark.parametrize("turn", ["0", "90", "180", "270"])
+@pytest.mark.parametrize("flip", ["-display_hflip", "-display_vflip"])
+def test_mirrored_pictures_are_those_of_a_player(tmp_path: Path, flip: str, turn: str) -> None:
+    """A front camera's matrix mirrors, and may turn as well: what is stored is what ffmpeg shows."""
+    path, mirrored, shown = (tmp_path / name for name in ("a.mp4", "b.mp4", "b.png"))
+    encoded(path, [scene(3)] * 24)
+    ffmpeg("-display_rotation", turn, flip, "-i", path, "-c", "copy", mirrored)
+    ffmpeg("-i", mirrored, "-frames:v", "1", shown)
+    expected = cv2.imread(str(shown))
+    location = {"path": str(mirrored), "offset": None, "size": None}
+    (facts,) = probe_file(Limits(), location=location, source_uri="b.mp4").to_pylist()
+    assert (expected.shape[1], expected.shape[0]) == (facts["width_px"], facts["height_px"])
+    (clip,) = split_here(mirrored, facts={"rotation": facts["rotation"]})
+    stored = cv2.imdecode(np.frombuffer(clip["frames"][0]["jpeg"], np.uint8), 1)
+    assert expected.shape == stored.shape
+    assert np.abs(expected.astype(int) - stored).mean() < 6
+
+
+@pytest.mark.parametrize("effort", ["exact", "fast", "keyframes"])
+def test_frames_that_stay_take_their_time(tmp_path: Path, effort: str) -> None:
+    """Theora repeats a picture by a packet without content: two seconds of gray are two pictures, at 0 and,
+    as a key frame is due, at 1.2 s."""
+    path = tmp_path / "a.ogv"
+    ffmpeg("-f", "lavfi", "-i", "color=gray:s=64x48:r=10:d=2", "-c:v", "libtheora", path)
+    location = {"path": str(path), "offset": None, "size": None}
+    (facts,) = probe_file(Limits(), location=location, source_uri="a.ogv").to_pylist()
+    assert (2, 2.0, 1.0) == (facts["frame_count"], facts["duration_s"], facts["fps"])
+    (clip,) = split_here(path, effort=effort)
+    assert (2, 0, 20, 2.0) == tuple(clip[k] for k in ("frame_count", "start_pts", "end_pts", "end_s"))
+    row = {name: clip[name] for name in ("start_pts", "end_pts", "end_s")}
+    pixels = sampled(
+        {"location": location, "kind": "video", "rotation": 0, **row}, frames=4, frame_px=16, shape="square"
+    )
+    assert (4, 16, 16, 3) == pixels.shape
 
 
 def test_an_attached_picture_is_no_film(tmp_path: Path) -> None:

@@ -73,8 +73,9 @@ def test_the_pixels_are_those_of_the_ffmpeg_command(tmp_path: Path) -> None:
     assert np.abs(expected.astype(int) - found).mean() < 2.5
 
 
-def test_frames_are_upright(tmp_path: Path) -> None:
-    """A clockwise turn of a quarter brings the bright top to the right."""
+@pytest.mark.parametrize(("rotation", "right"), [(90, True), (360 + 90, True), (360 + 270, False)])
+def test_frames_are_upright(tmp_path: Path, rotation: int, right: bool) -> None:
+    """A clockwise turn of a quarter brings the bright top to the right, mirrored before or not."""
     path = tmp_path / "a.mp4"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=25)
@@ -83,7 +84,8 @@ def test_frames_are_upright(tmp_path: Path) -> None:
         image[:80] = 255
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
-    frames, _ = stored(path, rotation=90)
+    frames, _ = stored(path, rotation=rotation)
+    frames = frames if right else frames[:, :, ::-1]
     assert (1, 27, 48, 3) == frames.shape
     assert frames[0, :, :20].max() < 10 and frames[0, :, 28:].min() > 245
 
