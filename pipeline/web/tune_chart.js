@@ -175,7 +175,11 @@ function drawMarks(picture, marks, top, parameter) {
     const rule = svg("line", { class: mark.kind, x1: mark.at, x2: mark.at, y1: under(mark), y2: FLOOR });
     picture.append(mark.kind === "cut" ? grip(rule, mark, top, parameter) : rule);
   }
-  for (const mark of marks) word(picture, mark.over ? mark.at - 10 : mark.at + (mark.kind === "cut" ? 11 : 4), under(mark), mark.text, mark.over ? "end" : "start");
+  for (const mark of marks) {
+    const wide = 6.2 * mark.text.length, beside = mark.kind === "cut" ? 11 : 4, x = mark.over ? mark.at - beside - wide : mark.at + beside;
+    picture.append(svg("rect", { class: "paper", x, y: under(mark) - 10, width: wide, height: 13 }));
+    word(picture, mark.over ? x + wide : x, under(mark), mark.text, mark.over ? "end" : "start");
+  }
 }
 
 function grip(rule, mark, top, parameter) {

@@ -20,6 +20,7 @@ function mend(held, made) {
   for (const [one, now] of pairs("button")) if (one.textContent !== now.textContent) one.textContent = now.textContent;
   for (const [one, now] of pairs("input")) {
     one.checked = now.checked;
+    one.title = now.title;
     if (!one.dataset.typing) one.value = now.value;
   }
 }

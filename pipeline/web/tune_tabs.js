@@ -163,7 +163,8 @@ function drawFailures(place) {
 function drawVotes(place) {
   const told = Object.values(votes), many = (word) => told.filter((one) => one === word).length;
   const head = h("p", {}, `${many("good")} good, ${many("bad")} bad, ${many("unsure")} unsure. `,
-    h("span", { class: "quiet" }, start.target ? "Votes are kept in OUT/tune/votes.jsonl." : "This page may not write: votes last as long as it runs (start it with --save FILE)."));
+    h("span", { class: "quiet" }, DATA ? "An exported page shows votes and takes none." : start.target ? "Votes are kept in OUT/tune/votes.jsonl." : "This page may not write: votes last as long as it runs (start it with --save FILE)."));
+  if (DATA) return put(place, head);
   if (!advice || advice.name !== S.name) return put(place, head, nothing("Vote good and bad on clips near a threshold: the share of good ones above each value, and a threshold for nine tenths, appear here."));
   const suggestion = advice.suggestion;
   const told2 = suggestion
