@@ -4,7 +4,8 @@
 const token = new URLSearchParams(location.search).get("t") || "";
 const embedded = document.getElementById("data");
 const DATA = embedded ? JSON.parse(embedded.textContent) : null;
-const S = { step: null, name: null, changes: {}, tab: "boundary", scale: "linear", counts: "linear" };
+const FRESH = { step: null, name: null, changes: {}, tab: "boundary", scale: "linear", counts: "linear" };
+const S = { ...FRESH };
 let start = null;
 let whatIf = null;
 let histogram = null;
@@ -23,9 +24,12 @@ function h(name, properties = {}, ...children) {
     else if (key in element && key !== "list") element[key] = value;
     else element.setAttribute(key, value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  element.append(...children.flat().filter(there));
   return element;
 }
+
+const there = (child) => child !== null && child !== undefined && child !== "";
+const put = (place, ...children) => place.replaceChildren(...children.flat().filter(there));
 
 function svg(name, attributes = {}, ...children) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", name);
@@ -33,6 +37,11 @@ function svg(name, attributes = {}, ...children) {
   element.append(...children);
   return element;
 }
+
+// A name on one line: what cannot be seen in it, or would reorder it, is told as its escape.
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+const SHORT = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+const plain = (text) => String(text).replace(UNSEEN, (one) => SHORT[one] || `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 const whole = new Intl.NumberFormat("en");
 const count = (n) => whole.format(Math.round(n));
@@ -45,6 +54,7 @@ function short(n) {
 }
 const value = (n) => (n === null || n === undefined || Number.isNaN(n) ? "unknown" : String(+Number(n).toPrecision(6)));
 function lasting(seconds) {
+  if (!Number.isFinite(seconds)) return "unknown";
   if (seconds < 120) return `${seconds.toFixed(seconds < 10 ? 1 : 0)} s`;
   if (seconds < 7200) return `${(seconds / 60).toFixed(1)} min`;
   return `${short(seconds / 3600)} h`;
@@ -53,54 +63,84 @@ function lasting(seconds) {
 async function ask(path, body = {}) {
   const sent = { step: S.step, changes: S.changes, ...body };
   if (DATA) return fromData(path, sent);
+  if (path !== "start") sent.session = start?.session;
   const answer = await fetch(`api/${path}`, {
     method: "POST",
     headers: { "Content-Type": "application/json", "X-Token": token },
     body: JSON.stringify(sent),
   });
   const told = answer.headers.get("content-type")?.includes("json") ? await answer.json() : { error: await answer.text() };
-  if (!answer.ok) throw new Error(told.error);
-  return told;
+  if (answer.ok) return told;
+  const stale = answer.status === 409 && Boolean(told.stale);
+  if (stale) renew();
+  throw Object.assign(new Error(told.error), { stale, refused: answer.status === 400 });
 }
 
 // An exported page has no server: it knows the answers for the thresholds it was made with, and of each
 // threshold alone what other values would keep.
+const OFFLINE = "an exported page does not know this for a moved threshold; `reelmix tune` opens the live one";
+const MOVES = ["boundary", "flips", "overlap"];
+const offline = (why) => Promise.reject(Object.assign(new Error(why), { refused: true, offline: true }));
+
 function fromData(path, sent) {
   const unmoved = JSON.stringify(sent.changes) === JSON.stringify(DATA.changes);
   if (path === "what_if" && !unmoved) return sweptWhatIf(sent.changes);
-  if (path === "histogram") return Promise.resolve(DATA.histograms[sent.name]);
+  if (MOVES.includes(path) && !unmoved) return offline(OFFLINE);
+  if (path === "histogram") return Promise.resolve(unmoved ? DATA.histograms[sent.name] : asExported(sent));
   if (path === "boundary") return Promise.resolve(DATA.boundaries[sent.name]);
   if (path in DATA.answers) return Promise.resolve(DATA.answers[path]);
-  return Promise.reject(new Error("this is an exported page: it cannot write; `reelmix tune` opens the live one"));
+  return offline("this is an exported page: it cannot write; `reelmix tune` opens the live one");
+}
+
+function asExported({ name, changes }) {
+  const others = (held) => JSON.stringify({ ...held, [ruleOf(name)?.name]: undefined });
+  return { ...DATA.histograms[name], corpora: {}, moved: others(changes) !== others(DATA.changes) };
 }
 
 // Only what was computed for that value is told; all else is unknown then.
 function sweptWhatIf(changes) {
-  const moved = [], offline = (why) => Promise.reject(new Error(`an exported page ${why}; \`reelmix tune\` opens the live one`));
+  const moved = [], no = (why) => offline(`an exported page ${why}; \`reelmix tune\` opens the live one`);
   for (const rule of start.rules) {
     const then = DATA.changes[rule.name] || {}, now = changes[rule.name] || {};
-    if ((now.enabled ?? rule.enabled) !== (then.enabled ?? rule.enabled)) return offline("switches no rule");
-    for (const p of rule.parameters) if (JSON.stringify(now[p.name]) !== JSON.stringify(then[p.name])) moved.push([p, currentValue(rule, p)]);
+    if ((now.enabled ?? rule.enabled) !== (then.enabled ?? rule.enabled)) return no("switches no rule");
+    for (const p of rule.parameters) if (JSON.stringify(now[p.name]) !== JSON.stringify(then[p.name])) moved.push([p, currentValue(rule, p, changes)]);
   }
   const points = moved.length === 1 ? DATA.sweeps[moved[0][0].handle?.name] : null;
-  if (!points || !points.length) return offline("moves one threshold at a time");
+  if (!points || !points.length) return no("moves one threshold at a time");
   const near = points.reduce((a, b) => (Math.abs(b.value - moved[0][1]) < Math.abs(a.value - moved[0][1]) ? b : a));
   return Promise.resolve({ all: DATA.answers.what_if.all, kept: near.kept, gained: near.gained, lost: near.lost, near: near.value, captions: null, rules: [], routed: [], corpora: [] });
 }
 
+// A message stays until people answer it: by a change, by Reset, or by closing it.
 function complain(error) {
-  $("error").textContent = error ? error.message : "";
+  if (error?.stale) return;
+  $("error").querySelector("span").textContent = error ? error.message : "";
   $("error").hidden = !error;
 }
 
 const frameOf = (id, n) => (DATA ? DATA.frames[id]?.[n] : `frame/${id}/${n}.jpg?t=${encodeURIComponent(token)}`);
 
+const isText = (held) => held === null || typeof held === "string";
+const isObject = (held) => held !== null && typeof held === "object";
+const oneOf = (words) => (held) => words.includes(held);
+const FITTING = {
+  step: isText, name: isText, tab: (held) => Object.keys(TABS).includes(held), scale: oneOf(["linear", "log", "quantile"]), counts: oneOf(["linear", "root"]),
+  changes: (held) => isObject(held) && Object.values(held).every(isObject), against: (held) => typeof held === "boolean",
+};
+
+// What the address says, as far as it fits; returns what was set aside.
 function readAddress() {
+  let read;
   try {
-    Object.assign(S, JSON.parse(decodeURIComponent(location.hash.slice(1) || "%7B%7D")));
+    read = JSON.parse(decodeURIComponent(location.hash.slice(1) || "%7B%7D"));
   } catch {
-    complain(new Error("the address holds no state that can be read; it was left aside"));
+    return ["all of it, which is no state that can be read"];
   }
+  if (!read || typeof read !== "object") return ["all of it, which is no state"];
+  const aside = Object.keys(read).filter((key) => !(Object.hasOwn(FITTING, key) && FITTING[key](read[key])));
+  for (const key of aside) delete read[key];
+  Object.assign(S, FRESH, read);
+  return aside.map(plain);
 }
 
 function writeAddress() {
@@ -109,22 +149,22 @@ function writeAddress() {
 
 // One question in flight of each kind; of those asked meanwhile only the last is sent.
 const waiting = new Map();
-function latest(kind, question, show) {
+function latest(kind, question, show, refuse = complain) {
   const line = waiting.get(kind) || { busy: false, next: null };
   waiting.set(kind, line);
-  line.next = { question, show };
+  line.next = { question, show, refuse };
   if (!line.busy) void follow(line);
 }
 async function follow(line) {
   line.busy = true;
   while (line.next) {
-    const { question, show } = line.next;
+    const { question, show, refuse } = line.next;
     line.next = null;
     try {
       const told = await question();
-      if (!line.next) { show(told); complain(null); }
+      if (!line.next) show(told);
     } catch (error) {
-      complain(error);
+      if (!line.next) refuse(error);
     }
   }
   line.busy = false;
@@ -135,12 +175,19 @@ const handlesOf = (rule) => rule.parameters.filter((p) => p.handle);
 const parameterOf = (name) => ruleOf(name)?.parameters.find((p) => p.handle?.name === name);
 const shareKey = (p) => ("top" in p ? "top" : "bottom" in p ? "bottom" : null);
 const savedValue = (p) => (shareKey(p) ? p[shareKey(p)] : p.value);
-function currentValue(rule, p) {
-  const changed = S.changes[rule.name]?.[p.name];
+function currentValue(rule, p, changes = S.changes) {
+  const changed = changes[rule.name]?.[p.name];
   if (changed === undefined) return savedValue(p);
   return typeof changed === "object" && shareKey(p) ? changed[shareKey(p)] : changed;
 }
 const isOn = (rule) => S.changes[rule.name]?.enabled ?? rule.enabled;
+
+// Whether a change of unknown origin is one that this page could have made.
+function fits(rule, key, to) {
+  if (key === "enabled") return typeof to === "boolean";
+  const p = rule?.parameters.find((one) => one.name === key);
+  return Boolean(p?.handle) && Number.isFinite(shareKey(p) ? to?.[shareKey(p)] : to);
+}
 
 function change(rule, key, to) {
   const parameter = rule.parameters.find((p) => p.name === key);
@@ -151,6 +198,6 @@ function change(rule, key, to) {
   const changes = { ...S.changes, [rule.name]: mine };
   if (!Object.keys(mine).length) delete changes[rule.name];
   S.changes = changes;
-  writeAddress();
+  complain(null);
   changed();
 }

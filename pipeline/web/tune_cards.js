@@ -2,12 +2,14 @@
 
 const VOTES = [["good", "g"], ["bad", "b"], ["unsure", "u"]];
 
+const nameOf = (row) => plain(row.source_uri || row.id);
+
 function card(row, kind) {
   const scores = Object.entries(row.scores || {}).filter(([, held]) => typeof held === "number");
   const words = h("div", { class: "words" },
     row.value === undefined ? null : h("div", { class: "value" }, value(row.value)),
-    h("div", { class: "caption" }, row.text || "no text"),
-    h("div", { class: "uri", title: row.source_uri || row.id }, `${row.corpus}: ${row.source_uri || row.id}`),
+    h("div", { class: "caption data" }, row.text || "no text"),
+    h("div", { class: "uri data", title: nameOf(row) }, [row.corpus ? plain(row.corpus) : "", nameOf(row)].filter(there).join(": ")),
     h("details", {}, h("summary", { class: "quiet" }, "measures"),
       h("div", { class: "chips" }, scores.map(([name, held]) => h("span", {}, `${name} ${value(held)}`))),
       h("code", {}, row.id)),
@@ -19,12 +21,12 @@ function card(row, kind) {
 }
 
 function picture(row) {
-  const button = h("button", { type: "button", class: "picture", title: "Play (space)", "aria-label": `Play ${row.source_uri || row.id}` });
+  const button = h("button", { type: "button", class: "picture", title: "Play (space)", "aria-label": `Play ${nameOf(row)}` });
   if (!row.frames) {
     button.append(h("span", { class: "none" }, "no stored frame"));
     return button;
   }
-  const image = h("img", { src: frameOf(row.id, 0), alt: row.text || row.source_uri || row.id, loading: "lazy" });
+  const image = h("img", { src: frameOf(row.id, 0), alt: row.text || nameOf(row), loading: "lazy" });
   button.addEventListener("pointermove", (event) => {
     const box = button.getBoundingClientRect();
     const n = Math.floor(((event.clientX - box.left) / box.width) * row.frames);
@@ -79,22 +81,48 @@ async function vote(id, word) {
   seekAdvice();
 }
 
+// The precision that a suggested threshold has to reach.
+const TARGET = 0.9;
+
 // What the votes say of the chosen threshold; at least two of them are needed for a curve.
 function seekAdvice() {
-  if (!S.name || !parameterOf(S.name) || Object.keys(votes).length < 2 || DATA) return;
-  const name = S.name;
-  latest("precision", () => ask("precision", { name }), (found) => {
-    advice = { ...found, name };
+  if (!S.name || !parameterOf(S.name) || DATA) return;
+  const name = S.name, told = (found) => {
+    advice = found;
     drawChart();
     if (S.tab === "votes") drawPanel();
-  });
+  };
+  if (Object.keys(votes).length < 2) return told(null);
+  latest("precision", () => ask("precision", { name, target: TARGET }), (found) => told({ ...found, name }));
 }
 
-function sides(left, right) {
-  const side = (title, note, rows, kind) => h("div", {},
-    h("h3", {}, title, " ", h("span", { class: "quiet" }, note)),
-    rows.length ? h("div", { class: "cards" }, rows.map((row) => card(row, kind))) : h("p", { class: "quiet" }, "no such clip"));
-  return h("div", { class: "sides" }, side(...left), side(...right));
+// How many clips a side are asked for; the server answers up to MOST.
+const FEW = 8, MOST = 100;
+let few = FEW;
+
+// Groups of {title, note, rows, kind}: two beside each other, others below. What stays is left where it is, so
+// that a clip that plays goes on; `head` is made once.
+function showCards(place, head, groups) {
+  if (place.firstElementChild?.dataset.tab !== S.tab) {
+    const group = () => h("div", { class: "group" }, h("h3"), h("div", { class: "cards" }), h("p", { class: "quiet" }, "no such clip"));
+    put(place, h("div", { "data-tab": S.tab }, head, h("div", { class: "sides" }, groups.slice(0, 2).map(group)), groups.slice(2).map(group),
+      h("button", { type: "button", class: "more", onclick: () => { few = Math.min(MOST, 3 * few); drawPanel(); } }, "More clips")));
+  }
+  place.querySelectorAll(".group").forEach((one, n) => fill(one, groups[n]));
+  place.querySelector(".more").hidden = Boolean(DATA) || few >= MOST || groups.slice(0, 2).every((one) => one.rows.length < few);
+}
+
+function fill(group, { title, note, rows, kind }) {
+  const cards = group.querySelector(".cards"), held = new Map([...cards.children].map((one) => [one.dataset.key, one]));
+  const wanted = rows.map((row) => {
+    const key = JSON.stringify([row.id, kind, row.value]), made = held.get(key) || card(row, kind);
+    made.dataset.key = key;
+    return made;
+  });
+  put(group.querySelector("h3"), title, " ", h("span", { class: "quiet" }, note));
+  group.querySelector("p").hidden = rows.length > 0;
+  for (const one of [...cards.children]) if (!wanted.includes(one)) one.remove();
+  wanted.forEach((one, n) => { if (cards.children[n] !== one) cards.insertBefore(one, cards.children[n] || null); });
 }
 
 const cardsShown = () => [...document.querySelectorAll("#panel .card")];

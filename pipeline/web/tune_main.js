@@ -1,20 +1,44 @@
 // The rail, the totals, saving, keys; and how a change runs through the page.
 
+// The card that people are just in is mended, not replaced: what is held or half typed stays.
 function drawRail() {
-  $("rail").replaceChildren(...start.rules.map(ruleCard));
+  const held = document.activeElement?.closest("#rail .rule");
+  const made = start.rules.map(ruleCard), same = made.find((one) => one.dataset.rule === held?.dataset.rule);
+  if (!same) return put($("rail"), ...made);
+  mend(held, same);
+  const at = made.indexOf(same);
+  while (held.previousSibling) held.previousSibling.remove();
+  while (held.nextSibling) held.nextSibling.remove();
+  held.before(...made.slice(0, at));
+  held.after(...made.slice(at + 1));
 }
+
+function mend(held, made) {
+  const pairs = (kind) => { const now = [...made.querySelectorAll(kind)]; return [...held.querySelectorAll(kind)].map((one, n) => [one, now[n]]); };
+  held.className = made.className;
+  for (const [one, now] of pairs(".part")) one.replaceWith(now);
+  for (const [one, now] of pairs("button")) if (one.textContent !== now.textContent) one.textContent = now.textContent;
+  for (const [one, now] of pairs("input")) {
+    one.checked = now.checked;
+    one.title = now.title;
+    if (!one.dataset.typing) one.value = now.value;
+  }
+}
+
+// A long name may break behind its underscores.
+const breaking = (name) => name.split(/(?<=[_.])/).flatMap((part) => [part, h("wbr")]);
 
 function ruleCard(rule) {
   const effect = whatIf?.rules.find((one) => one.rule === rule.name), routed = whatIf?.routed.find((one) => one.rule === rule.name);
   const active = ruleOf(S.name)?.name === rule.name;
   const takes = effect
-    ? h("div", { class: "takes" }, ...[["alone", effect.alone], ["only it", effect.only], ["here", effect.here]].map(([word, n]) => h("span", {}, `${word} `, h("b", {}, count(n)))))
-    : h("div", { class: "quiet" }, routed ? `sends ${count(routed.rows)} of the kept rows to be captioned` : isOn(rule) ? "not known here" : "off");
+    ? h("div", { class: "takes part" }, ...[["alone", effect.alone], ["only it", effect.only], ["here", effect.here]].map(([word, n]) => h("span", {}, `${word} `, h("b", {}, count(n)))))
+    : h("div", { class: "quiet part" }, routed ? `sends ${count(routed.rows)} of the kept rows to be captioned` : isOn(rule) ? "not known here" : "off");
   const handles = handlesOf(rule);
   return h("section", { class: `rule${active ? " active" : ""}${isOn(rule) ? "" : " off"}`, "data-rule": rule.name },
     h("header", {},
-      h("button", { type: "button", class: "choose", onclick: () => select(handles[0]?.handle.name || rule.name) }, rule.name),
-      h("label", { class: "quiet", title: "on or off (e)" }, h("input", { type: "checkbox", checked: isOn(rule), "aria-label": `${rule.name} on`, onchange: (event) => change(rule, "enabled", event.target.checked) }), " on")),
+      h("button", { type: "button", class: "choose", onclick: () => select(handles[0]?.handle.name || rule.name) }, breaking(rule.name)),
+      h("label", { class: "quiet", title: "on or off (e)" }, h("input", { type: "checkbox", checked: isOn(rule), "aria-label": `${rule.name} on`, onchange: (event) => change(rule, "enabled", event.target.checked) }), "on")),
     handles.map((p) => handleRow(rule, p)),
     handles.length ? null : h("code", { class: "quiet" }, rule.keep),
     takes);
@@ -22,17 +46,24 @@ function ruleCard(rule) {
 
 function handleRow(rule, p) {
   const name = p.handle.name, now = currentValue(rule, p), share = shareKey(p), known = sparks.get(name);
+  const chosen = () => { if (S.name !== name) select(name); };
   const input = h("input", {
-    type: "number", step: "any", value: String(+Number(now).toPrecision(8)), "aria-label": name,
-    onfocus: () => { if (S.name !== name) select(name, false); },
-    onchange: (event) => { if (Number.isFinite(event.target.valueAsNumber)) change(rule, p.name, event.target.valueAsNumber); },
+    type: "number", step: share ? "0.01" : "any", value: String(+Number(now).toPrecision(8)), title: String(now), "aria-label": name, onfocus: chosen,
+    oninput: (event) => { event.target.dataset.typing = "yes"; },
+    onchange: (event) => {
+      delete event.target.dataset.typing;
+      if (Number.isFinite(event.target.valueAsNumber)) change(rule, p.name, event.target.valueAsNumber);
+      else event.target.value = String(currentValue(rule, p));
+    },
   });
+  const slider = share ? h("input", { type: "range", min: 0, max: 1, step: 0.01, value: now, "aria-label": `${name}, share`, onfocus: chosen, oninput: (event) => change(rule, p.name, event.target.valueAsNumber) }) : null;
   const label = share ? `${share} share` : `${p.name} ${SENSES[p.handle.sense]}`;
   return h("div", {},
-    known ? spark(known) : null,
+    h("div", { class: "part" }, known?.quantiles.length ? spark(known) : null),
     h("div", { class: "row" }, h("span", { class: "quiet" }, label), input,
       h("button", { type: "button", class: "choose quiet", onclick: () => select(name), "aria-label": `Show ${name}` }, S.name === name ? "●" : "show")),
-    now === savedValue(p) ? null : h("div", { class: "changed" }, `recipe: ${value(savedValue(p))}`));
+    slider,
+    h("div", { class: "changed part" }, now === savedValue(p) ? null : `recipe: ${value(savedValue(p))}`));
 }
 
 function drawTotals() {
@@ -42,8 +73,8 @@ function drawTotals() {
   $("totals").replaceChildren(
     h("div", {}, h("dt", {}, "kept"), h("dd", { class: "number" }, h("span", { id: "kept", "data-rows": kept.rows }, count(kept.rows)), h("small", {}, ` of ${count(all.rows)}, ${percent(kept.rows / all.rows)}`))),
     entry("video", lasting(kept.seconds), `of ${lasting(all.seconds)}`),
-    entry("visual tokens, estimated", short(kept.tokens), `of ${short(all.tokens)}`),
-    captions ? entry("captioning, duplicates included", lasting(captions.seconds), `of one core for ${count(captions.rows)} clips, ${start.caption_s.how}`) : entry("captioning", "unknown", "in an exported page"),
+    entry("visual tokens, estimated", short(kept.tokens), all.tokens === undefined ? null : `of ${short(all.tokens)}`),
+    captions ? entry("captioning, duplicates included", lasting(captions.seconds), `of one core for ${count(captions.rows)} clips, ${start.caption_s.how}`) : entry("captioning", "unknown", DATA ? "in an exported page" : "at this step"),
     h("div", {}, h("dt", {}, whatIf.near === undefined ? "against the recipe" : `at ${value(whatIf.near)}, the nearest value known, against how it was exported`), flips));
 }
 
@@ -56,12 +87,12 @@ function drawAbout() {
   const right = h("div", { class: "right" }, toggle("scale", [["linear", "even values"], ["log", "ratios"], ["quantile", "even counts"]]), toggle("counts", [["linear", "counts"], ["root", "roots of counts"]]), pick);
   const facts = measure ? `${measure.meaning}${measure.unit ? ` (${measure.unit})` : ""}`
     : rule ? [`keep: ${rule.keep}`, rule.kinds.length ? `only ${rule.kinds.join(", ")}` : "", `unknown: ${rule.unscored}`, rule.otherwise === "recaption" ? "what fails is captioned anew" : "", parameter?.model ? `model ${parameter.model}` : "", parameter?.scale || ""].filter(Boolean).join(" · ") : "";
-  $("about").replaceChildren(
+  put($("about"),
     h("div", { class: "line" }, h("h2", {}, S.name || ""), right),
     h("p", {}, h("code", {}, facts)),
     rule ? h("p", { class: "quiet" }, rule.why) : null,
     parameter?.origin ? h("p", { class: "quiet" }, `Origin of the recipe's value: ${parameter.origin}`) : null,
-    warningOf(rule) || "");
+    warningOf(rule));
 }
 
 function warningOf(rule) {
@@ -82,18 +113,26 @@ async function loadSparks() {
   drawRail();
 }
 
-function select(name, redraw = true) {
+function select(name) {
   S.name = name;
+  few = FEW;
   writeAddress();
-  if (redraw) drawRail();
-  else for (const place of document.querySelectorAll(".rule")) place.classList.toggle("active", place.dataset.rule === ruleOf(name)?.name);
+  drawRail();
   drawAbout();
   refreshChart();
   if (S.tab === "boundary" || S.tab === "votes") drawPanel();
   seekAdvice();
 }
 
+// What a histogram depends on besides its name: the other rules, and the own one of a share.
+function basis() {
+  const parameter = parameterOf(S.name), own = parameter && !shareKey(parameter) ? ruleOf(S.name).name : null;
+  return JSON.stringify([S.name, S.scale, { ...S.changes, [own]: undefined }]);
+}
+
+let drawnFrom = null;
 function refreshChart() {
+  drawnFrom = basis();
   if (!parameterOf(S.name) && !start.measures.some((one) => one.name === S.name)) {
     histogram = null;
     return drawChart();
@@ -101,93 +140,176 @@ function refreshChart() {
   latest("histogram", () => ask("histogram", { name: S.name, scale: S.scale }), (found) => { histogram = found; drawChart(); });
 }
 
-let later = 0;
+let later = 0, good = {};
 function changed() {
   drawChart();
-  const held = document.activeElement?.getAttribute?.("aria-label");
-  latest("what_if", () => ask("what_if"), (found) => {
-    whatIf = found;
-    drawTotals();
-    drawRail();
-    drawAbout();
-    if (held) document.querySelector(`#rail [aria-label="${CSS.escape(held)}"]`)?.focus();
-    document.body.dataset.settled = JSON.stringify(S.changes);
-    if (["waterfall", "corpora"].includes(S.tab)) drawPanel();
+  latest("what_if", () => ask("what_if"), accept, (error) => {
+    complain(error);
+    if (error.refused) putBack();
   });
-  clearTimeout(later);
-  later = setTimeout(() => {
-    if (["boundary", "overlap", "changed"].includes(S.tab)) drawPanel();
-    if (parameterOf(S.name) && shareKey(parameterOf(S.name))) refreshChart();
-  }, 180);
 }
 
-async function begin() {
-  start = await ask("start");
-  S.step = start.step;
-  votes = start.votes;
-  document.title = `Reelmix: tune ${start.out}`;
-  $("where").textContent = `${start.out} · recipe ${start.recipe}`;
-  $("step").replaceChildren(...start.steps.map((step) => h("option", { value: step, selected: step === start.step }, step)));
-  $("review").textContent = start.target ? `Review & save to ${start.target}` : "Review";
-  const first = start.rules.flatMap(handlesOf)[0];
-  if (!S.name || !(ruleOf(S.name) || start.measures.some((one) => one.name === S.name))) S.name = first?.handle.name || start.rules[0]?.name || null;
-  whatIf = await ask("what_if");
+function accept(found) {
+  whatIf = found;
+  good = S.changes;
+  writeAddress();
   drawTotals();
   drawRail();
   drawAbout();
+  document.body.dataset.settled = JSON.stringify(S.changes);
+  if (["waterfall", "corpora"].includes(S.tab)) drawPanel();
+  clearTimeout(later);
+  later = setTimeout(() => {
+    if (["boundary", "overlap", "changed", "votes"].includes(S.tab)) drawPanel();
+    if (basis() !== drawnFrom) refreshChart();
+  }, 180);
+}
+
+// A refused value stands nowhere: the numbers shown are those of the last one that was answered.
+function putBack() {
+  S.changes = good;
+  writeAddress();
+  drawRail();
+  drawChart();
+  drawAbout();
+}
+
+async function begin(aside = []) {
+  try {
+    start = await ask("start");
+  } catch (error) {
+    if (!error.refused || S.step === null) throw error;
+    aside.push(error.message);
+    S.step = null;
+    start = await ask("start");
+  }
+  S.step = start.step;
+  votes = start.votes;
+  document.title = `Reelmix: tune ${plain(start.out)}`;
+  $("where").textContent = `${plain(start.out)} · recipe ${plain(start.recipe)}`;
+  put($("step"), ...start.steps.map((step) => h("option", { value: step, selected: step === start.step }, step)));
+  $("review").textContent = start.target ? `Review & save to ${plain(start.target)}` : "Review";
+  const first = start.rules.flatMap(handlesOf)[0];
+  const names = [...start.rules.flatMap((rule) => [rule.name, ...handlesOf(rule).map((p) => p.handle.name)]), ...start.measures.map((one) => one.name)];
+  if (!names.includes(S.name)) {
+    if (S.name !== null) aside.push(`${plain(S.name)}, which is not here`);
+    S.name = first?.handle.name || start.rules[0]?.name || null;
+  }
+  for (const place of ["rail", "panel"]) put($(place));
+  await takeOver(S.changes, aside);
+  clearTimeout(later);
   drawTabs();
   refreshChart();
   drawPanel();
   seekAdvice();
-  document.body.dataset.settled = JSON.stringify(S.changes);
+  if (aside.length) complain(new Error(`Set aside: ${aside.join("; ")}`));
   await loadSparks();
+}
+
+// Changes of unknown origin, or for a recipe that is another now: all that is still valid, or each that is.
+async function takeOver(changes, aside) {
+  const every = Object.entries(changes).flatMap(([rule, keys]) => Object.entries(keys).map(([key, to]) => [rule, key, to]));
+  const fitting = DATA ? every : every.filter(([rule, key, to]) => fits(start.rules.find((one) => one.name === rule), key, to));
+  aside.push(...every.filter((one) => !fitting.includes(one)).map(([rule, key]) => plain(`${rule}.${key}`)));
+  const added = (held, [rule, key, to]) => ({ ...held, [rule]: { ...held[rule], [key]: to } });
+  if (!DATA) S.changes = fitting.reduce(added, {});
+  try {
+    return accept(await ask("what_if"));
+  } catch (error) {
+    if (!error.refused) throw error;
+  }
+  let valid = {};
+  for (const one of fitting) {
+    try {
+      await ask("what_if", { changes: added(valid, one) });
+      valid = added(valid, one);
+    } catch (error) {
+      if (!error.refused) throw error;
+      aside.push(error.message);
+    }
+  }
+  S.changes = valid;
+  accept(await ask("what_if"));
+}
+
+// The server's answer that what this page shows is not so any more.
+let renewing = null;
+function renew() {
+  const told = "the recipe changed meanwhile; the numbers are new", aside = [];
+  renewing ??= begin(aside)
+    .then(() => complain(new Error([told, aside.length ? `set aside: ${aside.join("; ")}` : ""].filter(Boolean).join(". "))))
+    .catch((error) => complain(new Error(error.message)))
+    .finally(() => { renewing = null; });
 }
 
 function reset() {
   S.changes = DATA ? DATA.changes : {};
-  writeAddress();
+  complain(null);
   changed();
 }
 
+// As `filter.RULE.KEY=VALUE`.
+const settings = () => Object.entries(S.changes).flatMap(([rule, keys]) => Object.entries(keys).map(([key, to]) =>
+  `filter.${rule}.${key}=${typeof to === "object" ? `{${Object.entries(to).map(([side, n]) => `${side}=${n}`)}}` : to}`));
+
+function effectOfChanges() {
+  const against = DATA ? "how it was exported" : "the recipe", at = whatIf.near === undefined ? "" : ` at ${value(whatIf.near)}, the nearest value that an exported page knows`;
+  return `Keeps ${count(whatIf.kept.rows)} rows${at}: +${count(whatIf.gained)} −${count(whatIf.lost)} against ${against}.`;
+}
+
 async function review() {
-  const settings = Object.entries(S.changes).flatMap(([rule, keys]) => Object.entries(keys).map(([key, to]) =>
-    `filter.${rule}.${key}=${typeof to === "object" ? `{${Object.entries(to).map(([side, n]) => `${side}=${n}`)}}` : to}`));
-  if (!settings.length) return dialog(h("h2", {}, "Nothing is changed"), h("p", {}, "Every threshold is the recipe's."), closing());
-  const command = h("pre", {}, `make run OUT=${start.out} SET="${settings.join(" ")}"`);
-  const counts = h("p", {}, `Keeps ${count(whatIf.kept.rows)} rows: +${count(whatIf.gained)} −${count(whatIf.lost)} against ${DATA ? "how it was exported" : "the recipe"}.`);
+  if (!settings().length) return dialog(h("h2", {}, "Nothing is changed"), h("p", {}, "Every threshold is the recipe's."), closing());
+  const every = [...(start.set || []), ...settings()].join(" ");
+  const command = h("pre", { id: "command" }, `${start.command || `make run OUT=${start.out}`} SET="${every}"`);
   if (!start.target) {
-    return dialog(h("h2", {}, "As a command"), counts, command,
+    return dialog(h("h2", {}, "As a command"), h("p", {}, effectOfChanges()), command,
       h("p", { class: "quiet" }, DATA ? "This is an exported page." : "This page may not write. Start it with --save FILE (make tune SAVE=mine.toml) to save into a recipe."), closing());
   }
   try {
-    const found = await ask("review");
-    const note = h("input", { id: "note", required: true, placeholder: "why? (kept in the recipe's history)", "aria-label": "Note" });
-    const form = h("form", { onsubmit: (event) => { event.preventDefault(); void write(found, note.value); } }, note,
-      h("div", { class: "end" }, h("button", { type: "button", onclick: () => $("dialog").close() }, "Cancel"), h("button", { class: "primary", id: "save" }, `Save to ${found.file}`)));
-    const lines = found.diff.split("\n").map((text) => h("span", { class: text.startsWith("+") ? "add" : text.startsWith("-") ? "cutline" : "" }, `${text}\n`));
-    dialog(h("h2", {}, `What changes in ${found.file}`), counts, h("pre", { id: "diff" }, lines), form, h("p", { class: "quiet" }, "or as a command:"), command);
-    note.focus();
+    saving(await ask("review"), command);
   } catch (error) {
     complain(error);
   }
 }
 
-async function write(found, note) {
-  try {
-    const saved = await ask("save", { digest: found.digest, note });
-    S.changes = {};
-    writeAddress();
-    await begin();
-    dialog(h("h2", {}, "Saved"), h("p", { id: "saved" }, `${saved.file} holds the new thresholds; its history says why.`), closing());
-  } catch (error) {
-    complain(error);
-    $("dialog").close();
-  }
+function saving(found, command) {
+  const note = h("input", { id: "note", placeholder: "why? (kept in the recipe's history)", "aria-label": "Note" });
+  const effect = h("p"), diff = h("pre", { id: "diff" }), wrong = h("p", { id: "wrong", class: "loss", role: "alert" });
+  const show = (told) => {
+    found = told;
+    put(effect, effectOfChanges());
+    put(diff, ...told.diff.split("\n").map((text) => h("span", { class: text.startsWith("+") ? "add" : text.startsWith("-") ? "cutline" : "" }, `${text}\n`)));
+  };
+  const write = async () => {
+    wrong.textContent = note.value.trim() ? "" : "a note is needed: say why the thresholds change";
+    if (wrong.textContent) return note.focus();
+    try {
+      await saved(await ask("save", { digest: found.digest, note: note.value }));
+    } catch (error) {
+      wrong.textContent = error.message;
+      await renewing;
+      // What is saved next is the difference that is seen.
+      await ask("review").then(show, (again) => { wrong.textContent = again.message; });
+    }
+  };
+  show(found);
+  dialog(h("h2", {}, `What changes in ${plain(found.file)}`), effect, diff,
+    h("form", { onsubmit: (event) => { event.preventDefault(); void write(); } }, note, wrong,
+      h("div", { class: "end" }, h("button", { type: "button", onclick: () => $("dialog").close() }, "Cancel"), h("button", { class: "primary", id: "save" }, `Save to ${plain(found.file)}`))),
+    h("p", { class: "quiet" }, "or as a command:"), command);
+  note.focus();
+}
+
+async function saved(told) {
+  dialog(h("h2", {}, "Saved"), h("p", { id: "saved" }, `${plain(told.file)} holds the new thresholds; its history says why.`), closing());
+  S.changes = {};
+  complain(null);
+  await begin().catch(complain);
 }
 
 const closing = () => h("div", { class: "end" }, h("button", { type: "button", onclick: () => $("dialog").close() }, "Close"));
 function dialog(...children) {
-  $("dialog").replaceChildren(...children);
+  put($("dialog"), ...children);
   if (!$("dialog").open) $("dialog").showModal();
 }
 
@@ -217,10 +339,17 @@ function nudge(by) {
   if (!parameter || !histogram) return;
   const now = currentValue(rule, parameter);
   if (shareKey(parameter)) return change(rule, parameter.name, +Math.min(1, Math.max(0.01, now + by / 100)).toFixed(4));
-  const marks = histogram.quantiles, above = marks.findIndex((mark) => mark > now);
+  const marks = histogram.quantiles.map((mark) => outward(mark, parameter.handle.side)), above = marks.findIndex((mark) => mark > now);
+  if (!marks.length) return complain(new Error(`no row has a value that ${S.name} bounds: there is no next one; type a number`));
   const at = by > 0 ? (above < 0 ? marks.length - 1 : above + by - 1) : marks.findLastIndex((mark) => mark < now) + by + 1;
-  const to = marks[Math.min(Math.max(at, 0), marks.length - 1)];
-  change(rule, parameter.name, Number.isInteger(savedValue(parameter)) && Number.isInteger(to) ? to : +to.toPrecision(6));
+  change(rule, parameter.name, marks[Math.min(Math.max(at, 0), marks.length - 1)]);
+}
+
+// Of six digits, and where that is not exact a little further out, so that a row of this value stays.
+function outward(exact, side) {
+  const near = +exact.toPrecision(6), by = side === "max" ? 1 : -1;
+  if (Number.isInteger(exact) || (near - exact) * by >= 0) return Number.isInteger(exact) ? exact : near;
+  return +(near + by * 10 ** (Math.floor(Math.log10(Math.abs(exact))) - 5)).toPrecision(6);
 }
 
 function neighbour(by) {
@@ -253,9 +382,11 @@ $("reset").addEventListener("click", reset);
 $("review").addEventListener("click", () => void review());
 $("export").addEventListener("click", () => void exported());
 $("help").addEventListener("click", help);
-$("step").addEventListener("change", (event) => { Object.assign(S, { step: event.target.value, name: null, changes: {} }); sparks.clear(); writeAddress(); void begin().catch(complain); });
+$("understood").addEventListener("click", () => complain(null));
+$("step").addEventListener("change", (event) => { Object.assign(S, { step: event.target.value, name: null, changes: {} }); sparks.clear(); complain(null); begin().catch(complain); });
 addEventListener("keydown", pressed);
-addEventListener("resize", drawChart);
-if (DATA) { Object.assign(S, DATA.state); $("export").hidden = true; $("step").disabled = true; } else readAddress();
+addEventListener("resize", () => { drawChart(); if (["duplicates", "votes"].includes(S.tab)) drawPanel(); });
+addEventListener("hashchange", () => { if (!DATA) begin(readAddress()).catch(complain); });
+if (DATA) { Object.assign(S, DATA.state); $("export").hidden = true; $("step").disabled = true; }
 listenToDrags();
-begin().catch(complain);
+begin(DATA ? [] : readAddress()).catch(complain);
