@@ -112,12 +112,12 @@ function drawPairs(place) {
     if (!levels.length) return put(place, nothing("No pair of neighbours is stored: the step dedup was not run, or found none."));
     put(place, ...levels.flatMap((level) => {
       const head = h("h3", {}, `${level.level}: ${count(level.pairs)} pairs, ${count(level.taken)} taken for duplicates`,
-        level.cut === undefined ? "" : h("span", { class: "quiet" }, `  cut at ${level.setting} = ${value(level.cut)} ${level.unit}`));
+        level.cut === undefined ? "" : h("span", { class: "quiet" }, `  within ${level.cuts.map((one) => `${one.setting} = ${value(one.cut)}${one.unit === "cosine" ? "" : ` ${one.unit}`}`).join(", ")}`));
       if (level.cut === undefined) return [head];
       const pairs = (rows) => (rows.length ? rows.map(pairOf) : [nothing("no such pair")]);
       return [head, distances(level), h("div", { class: "sides" },
-        h("div", {}, h("p", { class: "quiet" }, "within the cut, nearest to it"), ...pairs(level.within)),
-        h("div", {}, h("p", { class: "quiet" }, "beyond the cut, nearest to it"), ...pairs(level.beyond)))];
+        h("div", {}, h("p", { class: "quiet" }, "within all of its cuts, nearest to one"), ...pairs(level.within)),
+        h("div", {}, h("p", { class: "quiet" }, "beyond one of them, nearest to it"), ...pairs(level.beyond)))];
     }));
   });
 }
@@ -142,12 +142,12 @@ function distances(level) {
   return h("div", {}, picture, h("p", { class: "legend" }, h("span", {}, h("i", { class: "i-kept" }), "within the cut"), h("span", {}, h("i", { class: "i-all" }), "beyond it"), h("span", {}, `pairs by ${level.unit === "cosine" ? "cosine of their embeddings" : `distance in ${level.unit}`}`)));
 }
 
-const BECAME = { duplicate: "duplicate", kept: "both stay", other: "a rule or a third clip took one" };
+const BECAME = { duplicate: "duplicate", kept: "both stay", other: "a rule, a third clip or another level took one" };
 
 function pairOf(pair) {
   const one = (row) => h("figure", {}, row.frames ? h("img", { src: frameOf(row.id, 0), alt: row.text || nameOf(row), loading: "lazy" }) : null,
     h("figcaption", { class: "uri quiet data" }, nameOf(row)));
-  const facts = [["distance", pair.distance], ["colour", pair.colour_distance], ["cosine", pair.cosine]].filter(([, n]) => there(n));
+  const facts = [["distance", pair.distance], ["colour", pair.colour_distance], ["mean colour", pair.mean_colour_distance], ["cosine", pair.cosine]].filter(([, n]) => there(n));
   return h("div", { class: "pair" }, one(pair.a), one(pair.b),
     h("div", { class: "facts" }, facts.map(([name, n]) => h("div", {}, `${name} ${value(n)}`)), h("div", {}, BECAME[pair.became])));
 }
