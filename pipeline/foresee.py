@@ -187,8 +187,8 @@ def measured_cpu_s_per_turn(out: Path, step: str) -> float | None:
     """CPU seconds of one turn (see `Work`), from the latest run that did rows in this step; or None."""
     for path in sorted((out / "runs").glob("*.json"), reverse=True):
         numbers = files.read_json(path)["steps"].get(step, {})
-        if numbers.get("rows"):
-            return float(numbers["cpu_s"] / numbers["rows"])
+        if numbers.get("turns"):
+            return float(numbers["cpu_s"] / numbers["turns"])
     return None
 
 

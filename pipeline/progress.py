@@ -31,7 +31,7 @@ class Log:
     _passes: dict[tuple[str, str], Counter[str]] = field(default_factory=dict, repr=False)
 
     def begin(self, step: str) -> None:
-        self.steps[step] = Counter({name: 0 for name in (*NUMBERS, "wall_s")})
+        self.steps[step] = Counter({name: 0 for name in (*NUMBERS, "turns", "wall_s")})
 
     def add(self, step: str, report: pa.Table) -> None:
         """Count a worker's report, and pass on what it has to say."""
@@ -40,7 +40,8 @@ class Log:
                 self.say(f"  {row['stage']}: {line}")
             self.steps[step].update({name: row[name] for name in NUMBERS if name not in ("rows", "media_s")})
         if len(report):
-            # A step goes over its rows once for each chain of stages: the longest pass is what it saw.
+            # A step goes over its rows once for each chain of stages, a turn each; the longest pass saw most.
+            self.steps[step]["turns"] += ordered(report, "rows")
             passed = self._passes.setdefault((step, report["stage"][0].as_py()), Counter())
             passed.update({name: ordered(report, name) for name in ("rows", "media_s")})
             for name, number in passed.items():

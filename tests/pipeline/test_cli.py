@@ -278,7 +278,9 @@ def test_plan_counts_each_asset_once(reelmix: Any, corpus: Path, finished: Path)
     assets = ask(finished, f"select distinct asset_id, size_bytes from {alive}")["size_bytes"].to_pylist()
     assert int(0.7 * sum(assets)) == steps["pack"]["write_bytes"]
     spent = last_run(finished)["caption"]
-    chains = spent["rows"] / count(finished, "dedup where coalesce(rejected_by, duplicate_of, error) is null")
+    chains = spent["turns"] / count(
+        finished, "dedup where coalesce(rejected_by, duplicate_of, error) is null"
+    )
     assert 3 == chains
     steps = planned(reelmix, corpus, finished, "caption.max_tokens=63")
     assert steps["caption"]["cpu_hours"] == pytest.approx(spent["cpu_s"] / 3600)

@@ -26,12 +26,14 @@ def chain(rows: int, media_s: float) -> pa.Table:
 
 
 def test_a_step_counts_a_row_once(tmp_path: Path) -> None:
-    """Three passes over 60 rows of which one had most done before: the step saw 60 rows and their media."""
+    """Three passes over 60 rows of which one had most done before: the step saw 60 rows and their media, in
+    125 turns."""
     log = Log(tmp_path, quiet=True)
     log.begin("score")
     for stage, rows in (("A", 20), ("A", 40), ("B", 60), ("C", 5)):
         log.add("score", report(stage, rows=rows, media_s=2.0 * rows, decodes=1))
-    assert (60, 120.0, 4) == tuple(log.steps["score"][name] for name in ("rows", "media_s", "decodes"))
+    numbers = log.steps["score"]
+    assert (60, 120.0, 4, 125) == tuple(numbers[n] for n in ("rows", "media_s", "decodes", "turns"))
 
 
 def test_rates_of_a_chain() -> None:

@@ -137,7 +137,7 @@ def test_stale_steps_are_left_out(corpus: Path, finished: Path, tmp_path: Path) 
         shutil.rmtree(out / step)
     assert "rows live after ingest" in report(out)
     (tmp_path / "file").write_text("")
-    with pytest.raises(ManifestError, match="--to"):
+    with pytest.raises(ManifestError, match="is no folder; make it"):
         write_report(out, tmp_path / "file" / "c.html")
 
 
