@@ -65,10 +65,12 @@ class Desk:
 
     def session(self, step: str | None) -> Session:
         """The session of a step; a new one where the step was run anew, or the recipe saved, meanwhile."""
+        # What is written while it is read is seen by the next question.
+        stamps = {name: self._stamp(name) for name in ROWS_OF}
         made = Session.open(self.out, self.load(), step)
         held = self._open.get(made.step)
         kept = held[1] if held and held[1].digest == made.digest else made
-        self._open[made.step] = (self._stamp(made.step), kept)
+        self._open[made.step] = (stamps[made.step], kept)
         return kept
 
     def current(self, body: dict[str, Any]) -> Session:
@@ -93,11 +95,18 @@ class Desk:
         """The recipe that is tuned, by its name or its file."""
         return str(self.target) if self.target and self.target.exists() else self.base
 
-    @property
-    def command(self) -> str:
-        """What judges anew with this recipe, to which changes are added as SET."""
+    def start(self, session: Session) -> dict[str, Any]:
+        """What a page begins with. Its `command` judges anew what it shows, with changes added to `set`."""
         recipe = "" if self.recipe == EMBEDDED else f" RECIPE={shlex.quote(self.recipe)}"
-        return f"OUT={shlex.quote(str(self.out))}{recipe}"
+        return {
+            **session.start(),
+            "session": session.digest,
+            "target": self.target.name if self.target else None,
+            "against": self.against.name if self.against else None,
+            "votes": self.votes.by_id,
+            "command": f"make {session.step} OUT={shlex.quote(str(self.out))}{recipe}",
+            "set": list(self.settings),
+        }
 
     def clips_of(self, id_: str) -> Clips:
         """The clips of the open session that has a row of that id; of any where none has."""
@@ -207,19 +216,6 @@ def _changes(body: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return changes
 
 
-def _start(desk: Desk, body: dict[str, Any]) -> Any:
-    session = desk.session(body.get("step"))
-    return {
-        **session.start(),
-        "session": session.digest,
-        "target": desk.target.name if desk.target else None,
-        "against": desk.against.name if desk.against else None,
-        "votes": desk.votes.by_id,
-        "command": f"make {session.step} {desk.command}",
-        "set": list(desk.settings),
-    }
-
-
 def _flips(desk: Desk, body: dict[str, Any]) -> Any:
     against = desk.against if body.get("against") else None
     return desk.current(body).flips(_changes(body), n=_few(body), against=against)
@@ -259,7 +255,7 @@ def _save(desk: Desk, body: dict[str, Any]) -> Any:
 
 
 ANSWERS: dict[str, Answer] = {
-    "start": _start,
+    "start": lambda d, b: d.start(d.session(b.get("step"))),
     "what_if": lambda d, b: d.current(b).what_if(_changes(b)),
     "histogram": lambda d, b: d.current(b).histogram(_changes(b), b["name"], scale=b.get("scale", "linear")),
     "boundary": lambda d, b: d.current(b).boundary(_changes(b), b["name"], n=_few(b)),
@@ -273,7 +269,7 @@ ANSWERS: dict[str, Answer] = {
     "save": _save,
     "export": lambda d, b: {
         "file": f"tune-{d.out.name}.html",
-        "html": exported(d.current(b), _changes(b), d.votes.by_id, name=b.get("name")),
+        "html": exported(d.current(b), d.start(d.current(b)), _changes(b), name=b.get("name")),
     },
 }
 

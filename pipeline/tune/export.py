@@ -20,22 +20,16 @@ MOST_CLIPS, FRAMES_EACH, CLIPS_A_SIDE = 160, 4, 6
 SWEPT = 41
 
 
-def exported(session: Session, changes: Changes, votes: Mapping[str, str], *, name: str | None = None) -> str:
-    """The page as HTML for these changes, opened at the threshold or measure `name`. It moves one threshold
-    at a time, along 41 of its values."""
+def exported(session: Session, start: Mapping[str, Any], changes: Changes, *, name: str | None = None) -> str:
+    """The page as HTML for these changes, opened at the threshold or measure `name`; `start` is what the live
+    page begins with. It moves one threshold at a time, along 41 of its values."""
     bounds = {handle.name: rule for rule in session.saved for handle in handles(rule)}
     names = list(bounds)
     histograms = {name: session.histogram(changes, name) for name in names}
     histograms |= {c.name: session.histogram(changes, c.name) for c in session.universe.measures}
     boundaries = {name: session.boundary(changes, name, n=CLIPS_A_SIDE) for name in names}
     answers = {
-        "start": {
-            **session.start(),
-            "steps": [session.step],
-            "target": None,
-            "against": None,
-            "votes": dict(votes),
-        },
+        "start": {**start, "steps": [session.step], "target": None, "against": None},
         "what_if": session.what_if(changes),
         "overlap": session.overlap(changes),
         "flips": session.flips(changes, n=CLIPS_A_SIDE),

@@ -105,7 +105,8 @@ def write_export(desk: Desk, step: str | None, asked: Asked, path: Path) -> str:
     """Write the page as one file; returns a line that says so."""
     if not path.absolute().parent.is_dir():
         raise RecipeError(f"{path.absolute().parent} is no folder; make it, or export elsewhere")
-    html = exported(desk.session(step), changes_of(asked.what_if), desk.votes.by_id)
+    session = desk.session(step)
+    html = exported(session, desk.start(session), changes_of(asked.what_if))
     path.write_text(html, encoding="utf-8")
     return f"{path}: {len(html) / 1e6:.1f} MB, opens in any browser"
 

@@ -96,10 +96,8 @@ class Universe:
     @cached_property
     def trial(self) -> Trial:
         seconds = np.nan_to_num(self.numbers("duration_s"))
-        weights = (
-            {"seconds": seconds} if self.step == "ingest" else {"seconds": seconds, "tokens": self.tokens}
-        )
-        return Trial(len(seconds), self.read, weights)
+        tokens = {} if self.step == "ingest" else {"tokens": self.tokens}
+        return Trial(len(seconds), self.read, {"seconds": seconds, **tokens})
 
     @cached_property
     def tokens(self) -> Values:

@@ -260,7 +260,7 @@ function effectOfChanges() {
 async function review() {
   if (!settings().length) return dialog(h("h2", {}, "Nothing is changed"), h("p", {}, "Every threshold is the recipe's."), closing());
   const every = [...(start.set || []), ...settings()].join(" ");
-  const command = h("pre", { id: "command" }, `${start.command || `make run OUT=${start.out}`} SET="${every}"`);
+  const command = h("pre", { id: "command" }, `${start.command} SET="${every}"`);
   if (!start.target) {
     return dialog(h("h2", {}, "As a command"), h("p", {}, effectOfChanges()), command,
       h("p", { class: "quiet" }, DATA ? "This is an exported page." : "This page may not write. Start it with --save FILE (make tune SAVE=mine.toml) to save into a recipe."), closing());

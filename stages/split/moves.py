@@ -30,8 +30,6 @@ FLOW_PX, LEAST_PX = 192, 32
 LEAST_STEPS = 8
 # NeMo Curator refuses to judge motion vectors below this: a block is too large a part of the picture.
 VECTORS_PX = 256
-
-
 # Of frames left out nobody knows the movement: pictures so far apart are taken for half a second, in
 # proportion.
 NEAR_S = (Fraction(1, 4), Fraction(3, 4))

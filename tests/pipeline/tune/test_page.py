@@ -287,6 +287,7 @@ def test_an_exported_page_needs_no_server(browser: Any, finished: Path, tmp_path
         page.wait_for_selector("#panel p:has-text('does not know this for a moved threshold')")
     page.keyboard.press("s")
     page.wait_for_selector("dialog p:has-text('the nearest value')")
+    assert page.locator("#command").inner_text().startswith(f"make filter OUT={finished} SET=")
     page.keyboard.press("Escape")
     page.keyboard.press("e")
     page.wait_for_selector("#error:has-text('switches no rule')")
